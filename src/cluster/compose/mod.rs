@@ -1,0 +1,1 @@
+//! Real containers, by Docker Compose.

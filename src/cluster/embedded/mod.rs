@@ -1,0 +1,1 @@
+//! The embedded model of a TiKV cluster.

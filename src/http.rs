@@ -1,0 +1,147 @@
+//! The way to reach an endpoint of the cluster, whether it is a real one or a model in this process.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+
+/// One request to an endpoint, addressed as the cluster itself does: `pd0:2379`, `tikv2:20180`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Host and port as the members of the cluster know them.
+    pub authority: String,
+    /// Path and query, starting with `/`.
+    pub path: String,
+    /// The body of a POST; a request without one is a GET.
+    pub body: Option<serde_json::Value>,
+    /// How long to wait for the whole answer.
+    pub timeout: Duration,
+}
+
+impl Request {
+    /// A GET.
+    #[must_use]
+    pub fn get(authority: impl Into<String>, path: impl Into<String>, timeout: Duration) -> Self {
+        Self { authority: authority.into(), path: path.into(), body: None, timeout }
+    }
+
+    /// A POST with a JSON body.
+    #[must_use]
+    pub fn post(
+        authority: impl Into<String>,
+        path: impl Into<String>,
+        body: serde_json::Value,
+        timeout: Duration,
+    ) -> Self {
+        Self { authority: authority.into(), path: path.into(), body: Some(body), timeout }
+    }
+
+    /// Host and path, as errors show them.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}{}", self.authority, self.path)
+    }
+}
+
+/// A whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The `Content-Type`; empty if there was none.
+    pub content_type: String,
+    /// The body.
+    pub body: String,
+}
+
+impl Response {
+    /// Reads the body as JSON if the status is 200.
+    pub fn json<T: DeserializeOwned>(&self, request: &Request) -> Result<T, HttpError> {
+        self.ok(request)?;
+        serde_json::from_str(&self.body)
+            .map_err(|error| HttpError::Malformed { url: request.url(), reason: error.to_string() })
+    }
+
+    /// Refuses every status but 200.
+    pub fn ok(&self, request: &Request) -> Result<(), HttpError> {
+        if self.status == 200 {
+            return Ok(());
+        }
+        let body = self.body.trim().chars().take(200).collect();
+        Err(HttpError::Status { url: request.url(), status: self.status, body })
+    }
+}
+
+/// Why a request had no usable answer. Which of these it was is itself evidence: a dead process refuses, a hung or
+/// cut-off one times out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// Nothing listens there.
+    #[error("{url}: connection refused")]
+    Refused {
+        /// What was asked.
+        url: String,
+    },
+    /// No whole answer came in time.
+    #[error("{url}: no answer within {after:?}")]
+    TimedOut {
+        /// What was asked.
+        url: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The connection ended before the answer did.
+    #[error("{url}: connection lost: {reason}")]
+    Lost {
+        /// What was asked.
+        url: String,
+        /// What the transport said.
+        reason: String,
+    },
+    /// The cluster has no such endpoint.
+    #[error("{url}: no node of the cluster has this address")]
+    NoSuchAddress {
+        /// What was asked.
+        url: String,
+    },
+    /// An answer with another status than 200.
+    #[error("{url}: HTTP {status}: {body}")]
+    Status {
+        /// What was asked.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The first 200 characters of the body.
+        body: String,
+    },
+    /// An answer that is not what the endpoint is known to say.
+    #[error("{url}: cannot read the answer: {reason}")]
+    Malformed {
+        /// What was asked.
+        url: String,
+        /// What was wrong with it.
+        reason: String,
+    },
+}
+
+impl HttpError {
+    /// One word for a table of readings: `refused`, `timed_out`, `lost`, `http_503`, …
+    #[must_use]
+    pub fn word(&self) -> String {
+        match self {
+            Self::Refused { .. } => "refused".to_owned(),
+            Self::TimedOut { .. } => "timed_out".to_owned(),
+            Self::Lost { .. } => "lost".to_owned(),
+            Self::NoSuchAddress { .. } => "no_such_address".to_owned(),
+            Self::Status { status, .. } => format!("http_{status}"),
+            Self::Malformed { .. } => "malformed".to_owned(),
+        }
+    }
+}
+
+/// Sends requests to the cluster's endpoints.
+#[async_trait]
+pub trait Http: Send + Sync {
+    /// Sends one request and waits for the whole answer. Any status is an answer, not an error.
+    async fn send(&self, request: &Request) -> Result<Response, HttpError>;
+}
