@@ -145,3 +145,10 @@ pub trait Http: Send + Sync {
     /// Sends one request and waits for the whole answer. Any status is an answer, not an error.
     async fn send(&self, request: &Request) -> Result<Response, HttpError>;
 }
+
+/// Builds a reqwest client on the TLS provider that the project uses.
+pub fn client(builder: reqwest::ClientBuilder) -> reqwest::Result<reqwest::Client> {
+    // It is installed once per process; a second time is no error.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    builder.build()
+}

@@ -1,1 +1,4 @@
+//! Tests that need nothing but this process: models of clusters, and real servers on loopback.
 
+mod claude;
+mod tikv_model;

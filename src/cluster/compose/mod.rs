@@ -1,1 +1,280 @@
-//! Real containers, by Docker Compose.
+//! Real containers, by Docker Compose. The only room that talks to Docker.
+//!
+//! The Compose CLI brings the cluster up; everything else goes through the Engine's API. Containers, networks and volumes
+//! are found by the run's label, never by name, and nothing without that label is ever touched.
+
+mod cli;
+mod endpoint;
+mod project;
+pub mod sweep;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::errors::Error as DockerError;
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum};
+use bollard::query_parameters::{
+    EventsOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
+};
+use futures_util::StreamExt;
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::{Backend, Cluster, ClusterError, Fault, LogLine, Node, ProcessState, Undo};
+use crate::clock::{Clock, Interrupted, SystemClock};
+use crate::http::Http;
+use crate::reading::NodeName;
+
+use endpoint::ComposeHttp;
+pub use project::Project;
+use project::ProjectFolder;
+
+/// The label that all a run creates carries; its value is the run's id.
+pub const RUN_LABEL: &str = "operator-run.run";
+/// The label with a container's node name.
+const NODE_LABEL: &str = "operator-run.node";
+/// The label with a container's role.
+const ROLE_LABEL: &str = "operator-run.role";
+
+/// How long containers may take to become healthy.
+const HEALTHY_WITHIN: Duration = Duration::from_secs(90);
+/// How long the Compose CLI may take to create the containers, a pull of images included.
+const UP_WITHIN: Duration = Duration::from_secs(600);
+
+/// A cluster of containers.
+#[derive(Debug)]
+pub struct ComposeCluster {
+    docker: Docker,
+    run: String,
+    folder: ProjectFolder,
+    nodes: Vec<Node>,
+    clock: SystemClock,
+    http: ComposeHttp,
+}
+
+/// Connects to the engine that the environment names (`DOCKER_HOST`), else to the local one.
+pub fn connect() -> Result<Docker, ClusterError> {
+    Docker::connect_with_defaults().map_err(|error| engine_error("connecting to Docker", &error))
+}
+
+impl ComposeCluster {
+    /// A cluster of a project, not yet up, for the run with this id.
+    pub fn new(project: &'static Project, run: &str) -> Result<Self, ClusterError> {
+        let docker = connect()?;
+        let nodes = project.nodes()?;
+        let folder = ProjectFolder::create(project, run)?;
+        let http = ComposeHttp::new(docker.clone(), run)?;
+        Ok(Self { docker, run: run.to_owned(), folder, nodes, clock: SystemClock::start(), http })
+    }
+
+    async fn inspect(&self, node: &NodeName) -> Result<ContainerInspectResponse, ClusterError> {
+        inspect(&self.docker, &self.run, node).await
+    }
+
+    /// Waits until every container is healthy by its own health check, woken by the engine's events.
+    async fn wait_healthy(&self, since: Timestamp) -> Result<(), ClusterError> {
+        let options = EventsOptionsBuilder::default()
+            .since(&since.as_second().to_string())
+            .filters(&HashMap::from([("label", vec![run_filter(&self.run)])]))
+            .build();
+        let mut events = Box::pin(self.docker.events(Some(options)));
+        loop {
+            let waiting = self.not_healthy().await?;
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            match events.next().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(engine_error("waiting for healthy containers", &error)),
+                None => {
+                    let reason = "the engine closed its stream of events";
+                    return Err(ClusterError::environment("waiting for healthy containers", reason, "is Docker still running?"));
+                }
+            }
+        }
+    }
+
+    /// The nodes that are not healthy yet, with their state. A container that has ended is an error at once.
+    async fn not_healthy(&self) -> Result<Vec<String>, ClusterError> {
+        let mut waiting = Vec::new();
+        for node in &self.nodes {
+            let state = self.inspect(&node.name).await?.state.unwrap_or_default();
+            if state.status == Some(ContainerStateStatusEnum::EXITED) {
+                let reason = format!("{} ended with exit code {}", node.name, state.exit_code.unwrap_or(-1));
+                let last = self.last_words(&node.name).await;
+                return Err(ClusterError::environment("waiting for healthy containers", format!("{reason}: {last}"), "see its log"));
+            }
+            let health = state.health.and_then(|health| health.status);
+            if health != Some(HealthStatusEnum::HEALTHY) {
+                waiting.push(format!("{} is {}", node.name, health.map_or("not checked".to_owned(), |health| health.to_string())));
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// The last lines of a node's log, for an error.
+    async fn last_words(&self, node: &NodeName) -> String {
+        let lines = self.node_logs(node, Timestamp::UNIX_EPOCH).await.unwrap_or_default();
+        let start = lines.len().saturating_sub(3);
+        lines[start..].iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join(" | ")
+    }
+
+    async fn node_logs(&self, node: &NodeName, since: Timestamp) -> Result<Vec<LogLine>, ClusterError> {
+        let container = container_id(&self.docker, &self.run, node).await?;
+        let second = i32::try_from(since.as_second()).unwrap_or(0);
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).since(second).build();
+        let mut stream = Box::pin(self.docker.logs(&container, Some(options)));
+        let mut text = Vec::new();
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|error| engine_error(&format!("reading the log of {node}"), &error))?;
+            text.extend_from_slice(&chunk.into_bytes());
+        }
+        let text = String::from_utf8_lossy(&text);
+        Ok(text.lines().filter_map(|line| log_line(node, line)).filter(|line| line.at >= since).collect())
+    }
+}
+
+#[async_trait]
+impl Cluster for ComposeCluster {
+    fn backend(&self) -> Backend {
+        Backend::Compose
+    }
+
+    fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &self.clock
+    }
+
+    fn http(&self) -> &dyn Http {
+        &self.http
+    }
+
+    async fn up(&self, cancel: &CancellationToken) -> Result<(), ClusterError> {
+        self.docker.ping().await.map_err(|error| engine_error("asking Docker whether it runs", &error))?;
+        let since = self.clock.now();
+        cli::up(&self.folder, &self.run, UP_WITHIN, cancel).await?;
+        let healthy = tokio::time::timeout(HEALTHY_WITHIN, self.wait_healthy(since));
+        let outcome = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(Interrupted.into()),
+            outcome = healthy => outcome,
+        };
+        match outcome {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let waiting = self.not_healthy().await?.join(", ");
+                let step = format!("waiting {} s for healthy containers", HEALTHY_WITHIN.as_secs());
+                Err(ClusterError::environment(step, waiting, "see the health checks in the Compose file"))
+            }
+        }
+    }
+
+    async fn process(&self, node: &NodeName) -> Result<ProcessState, ClusterError> {
+        let state = self.inspect(node).await?.state.unwrap_or_default();
+        match state.status {
+            Some(ContainerStateStatusEnum::RUNNING) => Ok(ProcessState::Running),
+            Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD) => Ok(ProcessState::Exited {
+                code: state.exit_code.unwrap_or(-1),
+                out_of_memory: state.oom_killed.unwrap_or(false),
+            }),
+            other => {
+                let status = other.map_or("none".to_owned(), |status| status.to_string());
+                Err(ClusterError::environment(format!("reading the state of {node}"), format!("its state is {status}"), ""))
+            }
+        }
+    }
+
+    fn undo(&self, fault: &Fault) -> Undo {
+        match fault {
+            Fault::Kill { node } => Undo::Start { node: node.clone() },
+        }
+    }
+
+    async fn inject(&self, fault: &Fault) -> Result<(), ClusterError> {
+        match fault {
+            Fault::Kill { node } => {
+                let container = container_id(&self.docker, &self.run, node).await?;
+                let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
+                let killed = self.docker.kill_container(&container, Some(options)).await;
+                killed.map_err(|error| engine_error(&format!("killing {node}"), &error))
+            }
+        }
+    }
+
+    async fn missing_effect(&self, fault: &Fault) -> Result<Option<String>, ClusterError> {
+        match fault {
+            Fault::Kill { node } => match self.process(node).await? {
+                ProcessState::Exited { .. } => Ok(None),
+                state @ ProcessState::Running => Ok(Some(format!("the process of {node} is {state}"))),
+            },
+        }
+    }
+
+    async fn heal(&self, undo: &Undo) -> Result<(), ClusterError> {
+        match undo {
+            Undo::Start { node } => {
+                let container = container_id(&self.docker, &self.run, node).await?;
+                match self.docker.start_container(&container, None).await {
+                    // 304: it runs already.
+                    Ok(()) | Err(DockerError::DockerResponseServerError { status_code: 304, .. }) => Ok(()),
+                    Err(error) => Err(engine_error(&format!("starting {node} again"), &error)),
+                }
+            }
+        }
+    }
+
+    async fn logs(&self, since: Timestamp) -> Result<Vec<LogLine>, ClusterError> {
+        let logs = try_join_all(self.nodes.iter().map(|node| self.node_logs(&node.name, since))).await?;
+        let mut lines: Vec<LogLine> = logs.into_iter().flatten().collect();
+        lines.sort_by_key(|line| line.at);
+        Ok(lines)
+    }
+
+    async fn down(&self) -> Result<(), ClusterError> {
+        let swept = sweep::sweep(&self.docker, &self.run).await;
+        self.folder.remove();
+        swept
+    }
+}
+
+/// The filter for all that a run has made.
+fn run_filter(run: &str) -> String {
+    format!("{RUN_LABEL}={run}")
+}
+
+/// The id of a node's container.
+async fn container_id(docker: &Docker, run: &str, node: &NodeName) -> Result<String, ClusterError> {
+    let labels = vec![run_filter(run), format!("{NODE_LABEL}={node}")];
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&HashMap::from([("label", labels)])).build();
+    let step = format!("looking for the container of {node}");
+    let containers = docker.list_containers(Some(options)).await.map_err(|error| engine_error(&step, &error))?;
+    let id = containers.into_iter().next().and_then(|container| container.id);
+    id.ok_or_else(|| ClusterError::environment(step, "there is none", "was it removed by someone else?"))
+}
+
+async fn inspect(docker: &Docker, run: &str, node: &NodeName) -> Result<ContainerInspectResponse, ClusterError> {
+    let container = container_id(docker, run, node).await?;
+    let inspected = docker.inspect_container(&container, None).await;
+    inspected.map_err(|error| engine_error(&format!("inspecting {node}"), &error))
+}
+
+/// An error of the engine, with what to do about it.
+fn engine_error(step: &str, error: &DockerError) -> ClusterError {
+    let advice = match error {
+        DockerError::DockerResponseServerError { .. } => "",
+        _ => "is Docker running, and may this user use it? `docker version` tells; DOCKER_HOST names another engine",
+    };
+    ClusterError::environment(step, error, advice)
+}
+
+/// A line as the engine gives it: its time, a space, its text.
+fn log_line(node: &NodeName, line: &str) -> Option<LogLine> {
+    let (at, text) = line.split_once(' ')?;
+    Some(LogLine { at: at.parse().ok()?, node: node.clone(), text: text.trim_end().to_owned() })
+}

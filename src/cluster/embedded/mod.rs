@@ -1,1 +1,248 @@
-//! The embedded model of a TiKV cluster.
+//! A model of a TiKV cluster, in this process and in virtual time: what PD and TiKV would answer, log and do, at the
+//! times at which they would. It does nothing outside itself, and reads neither the machine's clock nor its chance:
+//! the same seed and the same acts give the same future, to the byte.
+//!
+//! Its figures come from the sources of PD and TiKV 8.5.5 (`pd:…` and `tikv:…` name their files) and from
+//! `fixtures/recordings`, which it is tested against.
+
+mod api;
+mod bodies;
+pub mod go_format;
+mod layout;
+mod lines;
+mod log;
+mod model;
+mod pd;
+mod process;
+mod region;
+mod schedule;
+mod store;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use self::api::{Answer, LEADER_WAIT};
+use self::model::{Model, Place, STEP};
+use self::pd::Phase;
+use super::{Backend, Cluster, ClusterError, Fault, LogLine, Node, ProcessState, Undo};
+use crate::clock::{self, Clock, Interrupted};
+use crate::http::{Http, HttpError, Request, Response};
+use crate::reading::NodeName;
+
+/// The version that TiKV tells PD.
+const TIKV_VERSION: &str = "8.5.5";
+/// The commit that TiKV was built from.
+const TIKV_GIT_HASH: &str = "a0234aad114258b60e0ec23c17486c79845299be";
+/// The version of PD.
+const PD_VERSION: &str = "v8.5.5";
+/// The commit that PD was built from.
+const PD_GIT_HASH: &str = "9c9a8c8a25684b3516e11bc92922df99302c9c46";
+/// When virtual time begins: 2026-01-01T00:00:00Z.
+const START: Timestamp = Timestamp::constant(1_767_225_600, 0);
+/// How long a cluster may take to become ready; it takes about half a minute.
+const READY_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// The time that is so long after the beginning of virtual time.
+fn instant(since_start: Duration) -> Timestamp {
+    clock::after(START, since_start)
+}
+
+/// What a modelled cluster consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topology {
+    /// How many members PD has.
+    pub pd: usize,
+    /// How many stores there are; a region has replicas on three of them, or on all if there are fewer.
+    pub tikv: usize,
+    /// How many regions there are; never fewer than the 5 of an empty cluster.
+    pub regions: usize,
+    /// What decides everything that chance decides.
+    pub seed: u64,
+}
+
+impl Default for Topology {
+    fn default() -> Self {
+        Self { pd: 3, tikv: 3, regions: 24, seed: 0 }
+    }
+}
+
+/// A modelled cluster.
+#[derive(Debug)]
+pub struct EmbeddedCluster {
+    nodes: Vec<Node>,
+    model: Mutex<Model>,
+}
+
+impl EmbeddedCluster {
+    /// A cluster whose processes were not started yet, at the beginning of virtual time.
+    #[must_use]
+    pub fn new(topology: Topology) -> Self {
+        let model = Model::new(&topology);
+        let node = |name: &NodeName, role: &str| Node { name: name.clone(), role: role.to_owned() };
+        let members = model.members.iter().map(|member| node(&member.name, "pd"));
+        let nodes = members.chain(model.stores.iter().map(|store| node(&store.name, "tikv"))).collect();
+        Self { nodes, model: Mutex::new(model) }
+    }
+
+    /// A copy with a future of its own. Whatever happens to the one does not touch the other; what happens to both
+    /// alike comes out alike.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { nodes: self.nodes.clone(), model: Mutex::new(self.model().clone()) }
+    }
+
+    fn model(&self) -> MutexGuard<'_, Model> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self, node: &NodeName) -> Result<Place, ClusterError> {
+        self.model().place(node.as_str()).ok_or_else(|| ClusterError::NoSuchNode(node.clone()))
+    }
+}
+
+/// Whether everything runs, is known to PD and is in its place.
+fn ready(model: &Model) -> bool {
+    matches!(model.leadership.phase, Phase::Serving { .. })
+        && model.members.iter().all(|member| member.serves(model.now))
+        && model.stores.iter().all(|store| store.ready.is_some() && store.view.is_target(model.now))
+        && model.regions.iter().all(|region| region.reported && region.leader == region.known_leader)
+        && schedule::balanced(model)
+}
+
+#[async_trait]
+impl Clock for EmbeddedCluster {
+    fn now(&self) -> Timestamp {
+        instant(self.model().now)
+    }
+
+    async fn sleep(&self, span: Duration) {
+        self.model().advance(span);
+        // A loop of virtual waits would otherwise never let another task of the same thread run.
+        tokio::task::yield_now().await;
+    }
+}
+
+#[async_trait]
+impl Http for EmbeddedCluster {
+    /// Costs virtual time only where the real cluster would let the caller wait.
+    async fn send(&self, request: &Request) -> Result<Response, HttpError> {
+        let mut model = self.model();
+        let mut waited = Duration::ZERO;
+        loop {
+            match api::answer(&model, request)? {
+                Answer::Now(response) => return Ok(response),
+                Answer::Later(response) if waited >= LEADER_WAIT => return Ok(response),
+                Answer::Later(_) if waited >= request.timeout => {
+                    return Err(HttpError::TimedOut { url: request.url(), after: request.timeout });
+                }
+                Answer::Later(_) => {
+                    let span = STEP.min(request.timeout.saturating_sub(waited));
+                    model.advance(span);
+                    waited += span;
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Cluster for EmbeddedCluster {
+    fn backend(&self) -> Backend {
+        Backend::Embedded
+    }
+
+    fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        self
+    }
+
+    fn http(&self) -> &dyn Http {
+        self
+    }
+
+    async fn up(&self, cancel: &CancellationToken) -> Result<(), ClusterError> {
+        let mut model = self.model();
+        for node in &self.nodes {
+            if let Some(place) = model.place(node.name.as_str()) {
+                model.start(place);
+            }
+        }
+        let deadline = model.now + READY_TIMEOUT;
+        while !ready(&model) {
+            if cancel.is_cancelled() {
+                return Err(Interrupted.into());
+            }
+            if model.now >= deadline {
+                let reason = format!("not ready after {READY_TIMEOUT:?} of virtual time");
+                return Err(ClusterError::environment(
+                    "start the modelled cluster",
+                    reason,
+                    "Give it at least one PD and one TiKV.",
+                ));
+            }
+            model.advance(STEP);
+        }
+        Ok(())
+    }
+
+    async fn process(&self, node: &NodeName) -> Result<ProcessState, ClusterError> {
+        let place = self.place(node)?;
+        Ok(self.model().process(place).state())
+    }
+
+    fn undo(&self, fault: &Fault) -> Undo {
+        match fault {
+            Fault::Kill { node } => Undo::Start { node: node.clone() },
+        }
+    }
+
+    async fn inject(&self, fault: &Fault) -> Result<(), ClusterError> {
+        match fault {
+            Fault::Kill { node } => {
+                let place = self.place(node)?;
+                self.model().stop(place, 128 + 9);
+            }
+        }
+        Ok(())
+    }
+
+    async fn missing_effect(&self, fault: &Fault) -> Result<Option<String>, ClusterError> {
+        match fault {
+            Fault::Kill { node } => match self.process(node).await? {
+                ProcessState::Exited { .. } => Ok(None),
+                ProcessState::Running => Ok(Some(format!("the process of {node} runs"))),
+            },
+        }
+    }
+
+    async fn heal(&self, undo: &Undo) -> Result<(), ClusterError> {
+        match undo {
+            Undo::Start { node } => {
+                let place = self.place(node)?;
+                self.model().start(place);
+            }
+        }
+        Ok(())
+    }
+
+    async fn logs(&self, since: Timestamp) -> Result<Vec<LogLine>, ClusterError> {
+        Ok(self.model().log.since(since))
+    }
+
+    async fn down(&self) -> Result<(), ClusterError> {
+        let mut model = self.model();
+        for node in &self.nodes {
+            if let Some(place) = model.place(node.name.as_str()) {
+                model.stop(place, 0);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! Arguments become a plan here, and the plan's end an exit code: one file a subcommand.
+
+mod exit;
+mod run;
+mod schema;
+mod screen;
+mod signals;
+mod tickets;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use indicatif::MultiProgress;
+use tokio_util::sync::CancellationToken;
+
+pub use exit::Exit;
+
+const EXAMPLES: &str = "\
+Examples:
+  operator-run scenarios/store-down.yaml            one scenario, on the backend that its subject has
+  operator-run scenarios/ --junit report.xml        all below a folder, in turn
+  operator-run 'scenarios/store-*.yaml' --json      run records, one JSON document a line
+  operator-run scenarios/store-down.yaml --accept   accept the diagnosis as the new snapshot
+  operator-run tickets 3                            a ticket and its diagnosis, as Markdown
+
+Exit codes:
+    0  every scenario passed
+    1  a scenario failed: something was not detected, or the diagnosis was not good enough
+    2  wrong usage, or a mistake in a scenario: nothing was started
+    3  the environment or the harness broke: no verdict on the diagnosis
+  130  interrupted; faults are healed and the cluster is down
+
+Environment:
+  ANTHROPIC_API_KEY             lets Claude write the diagnosis
+  ANTHROPIC_BASE_URL            another server that speaks the Messages API
+  ANTHROPIC_MODEL               the model, as --model
+  INSTA_UPDATE, CI              what becomes of a new snapshot, as with insta
+  OPERATOR_RUN_COMPOSE          the Compose command, such as 'docker compose'
+  OPERATOR_RUN_ETCD_IMAGE, OPERATOR_RUN_PROMETHEUS_IMAGE   other images than the official ones
+  OPERATOR_RUN_LOG              what is logged to standard error, such as debug or operator_run=trace";
+
+/// Finds out whether an AI operator can really diagnose a failing distributed system.
+///
+/// A scenario declares a fault, the invariant that it must violate, and a rubric. The cluster is brought up, the fault is
+/// done, its violation waited for, a diagnosis asked for and graded; then the fault is healed and the cluster taken down.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(flatten)]
+    run: run::RunArgs,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// The database of runs, tickets and injections.
+    #[arg(long, value_name = "FILE", global = true, env = "OPERATOR_RUN_DB", default_value = ".operator-run/operator-run.db")]
+    db: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists tickets, or shows one with its diagnosis as Markdown.
+    Tickets(tickets::TicketsArgs),
+    /// Prints the JSON Schema of scenario files, for editors.
+    Schema,
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let screen = MultiProgress::new();
+    screen::start_log(&screen);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::complain(Exit::Environment, &format!("cannot start: {error}")).into(),
+    };
+    let exit = runtime.block_on(async {
+        match &arguments.command {
+            None => {
+                let cancel = CancellationToken::new();
+                signals::listen(&cancel);
+                run::run(&arguments.run, &arguments.db, &screen, &cancel).await
+            }
+            Some(Command::Tickets(tickets)) => tickets::show(tickets, &arguments.db),
+            Some(Command::Schema) => schema::print_schema(),
+        }
+    });
+    exit.into()
+}

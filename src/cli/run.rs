@@ -1,0 +1,217 @@
+//! `operator-run SCENARIO…`: from the arguments to a plan for each scenario, the runs in turn, and the reports.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use indicatif::MultiProgress;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::exit::{Exit, complain, print};
+use crate::cluster::Backend;
+use crate::diagnosis::ask_claude::AskClaude;
+use crate::diagnosis::claude::{Config, Failure};
+use crate::diagnosis::rules::Rules;
+use crate::diagnosis::{Diagnoser, claude};
+use crate::report::junit;
+use crate::report::terminal::{Stream, Terminal};
+use crate::run::{self, Context, Event, Events, Plan, RunRecord, SnapshotPolicy, Update};
+use crate::scenario::{self, Loaded};
+use crate::store::Store;
+use crate::subject::{ClusterSpec, Subject};
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Scenario files, folders with some, or patterns.
+    #[arg(value_name = "SCENARIO", required = true)]
+    scenarios: Vec<String>,
+
+    /// Where the cluster runs; a subject that has only one backend needs no word.
+    #[arg(long, value_enum)]
+    backend: Option<Backend>,
+
+    /// Who writes the diagnosis [default: claude with a key, else rules]
+    #[arg(long, value_enum)]
+    diagnoser: Option<DiagnoserName>,
+
+    /// The model that is asked.
+    #[arg(long, env = "ANTHROPIC_MODEL", default_value = claude::DEFAULT_MODEL)]
+    model: String,
+
+    /// The seed of everything that is drawn by lot, instead of the scenario's.
+    #[arg(long)]
+    seed: Option<u64>,
+
+    /// Accepts the diagnoses as snapshots.
+    #[arg(long)]
+    accept: bool,
+
+    /// The folder of the snapshots.
+    #[arg(long, value_name = "FOLDER", default_value = "snapshots")]
+    snapshots: PathBuf,
+
+    /// Prints the run records alone on standard output, one JSON document a line.
+    #[arg(long)]
+    json: bool,
+
+    /// Writes a JUnit report.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DiagnoserName {
+    /// Claude, by the Messages API.
+    Claude,
+    /// The built-in baseline.
+    Rules,
+}
+
+/// A reason to start nothing: how the program ends, and what it says.
+struct Refusal(Exit, String);
+
+/// What the arguments mean.
+struct Prepared {
+    runs: Vec<(Plan, Box<dyn Diagnoser>)>,
+    store: Store,
+}
+
+pub(super) async fn run(arguments: &RunArgs, database: &Path, screen: &MultiProgress, cancel: &CancellationToken) -> Exit {
+    let prepared = match prepare(arguments, database) {
+        Ok(prepared) => prepared,
+        Err(Refusal(exit, message)) => return complain(exit, &message),
+    };
+    let stream = if arguments.json { Stream::Stderr } else { Stream::Stdout };
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let terminal = tokio::spawn(draw(Terminal::new(stream, screen), receiver));
+    let mut records = Vec::new();
+    let mut exit = Exit::Pass;
+    let events = Events::new(sender);
+    for (plan, diagnoser) in &prepared.runs {
+        let record = if cancel.is_cancelled() {
+            run::skipped(plan, diagnoser.as_ref(), "not run: interrupted")
+        } else {
+            let context = Context { diagnoser: diagnoser.as_ref(), store: &prepared.store, events: &events, cancel };
+            run::run(plan, context).await
+        };
+        if arguments.json {
+            exit = exit.max(print_record(&record));
+        }
+        records.push(record);
+    }
+    drop(events);
+    if let Ok(terminal) = terminal.await {
+        terminal.close();
+        if records.len() > 1 {
+            terminal.summary(&records);
+        }
+    }
+    exit = exit.max(Exit::after(&records));
+    if let Some(path) = &arguments.junit {
+        exit = exit.max(write_junit(path, &records));
+    }
+    if cancel.is_cancelled() { Exit::Interrupted } else { exit }
+}
+
+async fn draw(mut terminal: Terminal, mut events: mpsc::UnboundedReceiver<Event>) -> Terminal {
+    while let Some(event) = events.recv().await {
+        terminal.show(&event);
+    }
+    terminal
+}
+
+fn print_record(record: &RunRecord) -> Exit {
+    match serde_json::to_string(record) {
+        Ok(json) => print(&(json + "\n")),
+        Err(error) => complain(Exit::Environment, &format!("cannot write the run record: {error}")),
+    }
+}
+
+fn write_junit(path: &Path, records: &[RunRecord]) -> Exit {
+    let written = junit::write(records).map_err(|error| error.to_string());
+    match written.and_then(|xml| std::fs::write(path, xml).map_err(|error| error.to_string())) {
+        Ok(()) => Exit::Pass,
+        Err(error) => complain(Exit::Environment, &format!("cannot write {}: {error}", path.display())),
+    }
+}
+
+/// Reads and checks everything. Nothing is started if anything is wrong.
+fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
+    let loaded = load_all(&arguments.scenarios)?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let update = Update::resolve(arguments.accept, &variable).map_err(|error| Refusal(Exit::Usage, error.to_string()))?;
+    let snapshots = SnapshotPolicy { folder: arguments.snapshots.clone(), update };
+    let mut runs = Vec::new();
+    for loaded in loaded {
+        let subject = loaded.subject;
+        let cluster = ClusterSpec {
+            backend: backend(arguments.backend, subject)?,
+            nodes: loaded.scenario.cluster.nodes.clone(),
+            seed: arguments.seed.unwrap_or(loaded.scenario.cluster.seed),
+        };
+        let plan = Plan { loaded, cluster, snapshots: snapshots.clone() };
+        runs.push((plan, diagnoser(arguments, subject, variable)?));
+    }
+    let store = Store::open(database).map_err(|error| Refusal(Exit::Environment, error.to_string()))?;
+    Ok(Prepared { runs, store })
+}
+
+/// Loads every scenario and reports the mistakes of all of them.
+fn load_all(arguments: &[String]) -> Result<Vec<Loaded>, Refusal> {
+    let files = scenario::find(arguments).map_err(|error| Refusal(Exit::Usage, error.to_string()))?;
+    let mut loaded: Vec<Loaded> = Vec::new();
+    let mut complaints = Vec::new();
+    for file in files {
+        match scenario::load(&file) {
+            Ok(one) => match loaded.iter().find(|other| other.scenario.name == one.scenario.name) {
+                Some(other) => complaints.push(format!(
+                    "{} and {} have the same name `{}`, which names their snapshots: change one",
+                    other.path.display(),
+                    one.path.display(),
+                    one.scenario.name
+                )),
+                None => loaded.push(one),
+            },
+            Err(error) => {
+                let headline = error.to_string();
+                let reports: Vec<String> = error.reports().iter().map(|report| format!("{report:?}")).collect();
+                complaints.push(format!("{headline}\n{}", reports.join("\n")));
+            }
+        }
+    }
+    if complaints.is_empty() { Ok(loaded) } else { Err(Refusal(Exit::Usage, complaints.join("\n"))) }
+}
+
+fn backend(asked: Option<Backend>, subject: &dyn Subject) -> Result<Backend, Refusal> {
+    let has = subject.backends();
+    match asked {
+        Some(asked) if has.contains(&asked) => Ok(asked),
+        Some(asked) => {
+            let has: Vec<String> = has.iter().map(ToString::to_string).collect();
+            let message = format!("{} does not run on {asked}; it runs on {}", subject.name(), has.join(" and "));
+            Err(Refusal(Exit::Usage, message))
+        }
+        None => has.first().copied().ok_or_else(|| Refusal(Exit::Environment, format!("{} has no backend", subject.name()))),
+    }
+}
+
+fn diagnoser(
+    arguments: &RunArgs,
+    subject: &'static dyn Subject,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Box<dyn Diagnoser>, Refusal> {
+    if arguments.diagnoser == Some(DiagnoserName::Rules) {
+        return Ok(Box::new(Rules::new(subject, "as asked by --diagnoser")));
+    }
+    match Config::from_env(variable) {
+        Err(error) if error.failure == Failure::NoKey && arguments.diagnoser.is_none() => {
+            Ok(Box::new(Rules::new(subject, "no ANTHROPIC_API_KEY")))
+        }
+        Err(error) => Err(Refusal(Exit::Environment, error.to_string())),
+        Ok(config) => {
+            let config = Config { model: arguments.model.clone(), ..config };
+            let claude = AskClaude::new(config).map_err(|error| Refusal(Exit::Environment, error.to_string()))?;
+            Ok(Box::new(claude))
+        }
+    }
+}

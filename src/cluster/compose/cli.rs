@@ -1,0 +1,110 @@
+//! The Compose CLI in both dialects: the v2 plugin, `docker compose`, and v1, `docker-compose`.
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+use super::project::ProjectFolder;
+use super::{ClusterError, Interrupted};
+
+/// Names the command to use, such as `docker compose`.
+const COMMAND_VARIABLE: &str = "OPERATOR_RUN_COMPOSE";
+/// What the Compose file calls the run's id.
+const RUN_VARIABLE: &str = "OPERATOR_RUN_ID";
+/// How long an interrupted CLI may take to stop what it is doing.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// The words of the command, and the version that it says it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ComposeCli {
+    words: Vec<String>,
+}
+
+/// Finds the CLI: what the environment names, else v2, else v1.
+pub(super) async fn find() -> Result<ComposeCli, ClusterError> {
+    let named = std::env::var(COMMAND_VARIABLE).ok().filter(|command| !command.trim().is_empty());
+    let candidates = named.map_or_else(|| vec!["docker compose".to_owned(), "docker-compose".to_owned()], |name| vec![name]);
+    for candidate in &candidates {
+        let words: Vec<String> = candidate.split_whitespace().map(str::to_owned).collect();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(["version", "--short"]).stdin(Stdio::null()).kill_on_drop(true);
+        if let Ok(output) = command.output().await
+            && output.status.success()
+        {
+            tracing::info!("{candidate} {}", String::from_utf8_lossy(&output.stdout).trim());
+            return Ok(ComposeCli { words });
+        }
+    }
+    Err(ClusterError::environment(
+        "looking for Docker Compose",
+        format!("neither of these works: {}", candidates.join(", ")),
+        format!("install the Compose plugin, or name the command in {COMMAND_VARIABLE}"),
+    ))
+}
+
+/// Creates and starts the project's containers.
+pub(super) async fn up(
+    folder: &ProjectFolder,
+    run: &str,
+    within: Duration,
+    cancel: &CancellationToken,
+) -> Result<(), ClusterError> {
+    let cli = find().await?;
+    let mut command = Command::new(&cli.words[0]);
+    command.args(&cli.words[1..]).args(["-p", &format!("operator-run-{run}"), "-f"]).arg(folder.file()).args(["up", "-d"]);
+    command.env(RUN_VARIABLE, run).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Its own process group: a Ctrl-C at the terminal is for the runner, which then takes everything down in order.
+    command.process_group(0).kill_on_drop(true);
+    let step = format!("{} up", cli.words.join(" "));
+    let child = command.spawn().map_err(|error| ClusterError::environment(&step, error, ""))?;
+    let group = child.id();
+    let mut output = Box::pin(child.wait_with_output());
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => {
+            stop(group, &mut output).await;
+            Err(Interrupted.into())
+        }
+        output = &mut output => finished(&step, &output.map_err(|error| ClusterError::environment(&step, error, ""))?),
+        () = tokio::time::sleep(within) => {
+            stop(group, &mut output).await;
+            let reason = format!("not done after {} s", within.as_secs());
+            Err(ClusterError::environment(step, reason, "pull the images beforehand"))
+        }
+    }
+}
+
+/// Asks the CLI to stop and waits until it has, so that it creates nothing more behind the back of the clean-up.
+async fn stop(group: Option<u32>, output: &mut (impl Future<Output = std::io::Result<Output>> + Unpin)) {
+    let group = group.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    for signal in [Signal::INT, Signal::KILL] {
+        if let Some(group) = group {
+            // It may have ended by itself in the meantime.
+            let _ = kill_process_group(group, signal);
+        }
+        if tokio::time::timeout(STOP_WITHIN, &mut *output).await.is_ok() {
+            return;
+        }
+    }
+}
+
+fn finished(step: &str, output: &Output) -> Result<(), ClusterError> {
+    if output.status.success() {
+        return Ok(());
+    }
+    let error = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<&str> = error.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last = last[last.len().saturating_sub(3)..].join(" | ");
+    let advice = if ["pull", "manifest", "not found", "no such image", "lookup"].iter().any(|word| error.contains(word)) {
+        "an image is missing and cannot be pulled: name another in the variables of the Compose file (compose/README.md), or \
+         make stand-ins by compose/images/build"
+    } else if error.contains("port is already allocated") || error.contains("address already in use") {
+        "a port is taken: end what holds it"
+    } else {
+        ""
+    };
+    Err(ClusterError::environment(step, format!("{}: {last}", output.status), advice))
+}

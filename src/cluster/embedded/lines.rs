@@ -1,0 +1,182 @@
+//! What the processes write to their logs at the events of the model, worded as in
+//! `fixtures/recordings/store-kill.log.gz` and, for PD's elections, as its version 8.5.5 does.
+
+use std::time::Duration;
+
+use super::log::{Fields, Log, Origin};
+use super::pd::Member;
+use super::region::Region;
+use super::store::Store;
+use super::{PD_VERSION, TIKV_GIT_HASH, TIKV_VERSION};
+use crate::reading::NodeName;
+
+/// The thread of raftstore in every TiKV of the recordings.
+const RAFTSTORE: u32 = 78;
+/// The thread of the Raft client.
+const RAFT_CLIENT: u32 = 50;
+
+/// A store notices that its connection to another is reset.
+pub(super) fn connection_lost(log: &mut Log, at: Duration, here: &Store, lost: &Store) {
+    let (address, reset) =
+        (lost.address(), "RpcStatus { code: 14-UNAVAILABLE, message: \"Socket closed\", details: [] }");
+    log.write(
+        at,
+        &here.name,
+        Origin("WARN", "raft_client.rs:606"),
+        "connection aborted",
+        &[
+            ("addr", &address),
+            ("receiver_err", &format!("Some(RpcFailure({reset}))")),
+            ("sink_error", &format!("Some(RpcFinished(Some({reset})))")),
+            ("store_id", &lost.id),
+            ("thread_id", &7),
+        ],
+    );
+    let fields: Fields = &[("addr", &address), ("store_id", &lost.id), ("thread_id", &RAFT_CLIENT)];
+    log.write(at, &here.name, Origin("WARN", "raft_client.rs:942"), "connection abort", fields);
+    log.write(
+        at,
+        &here.name,
+        Origin("INFO", "store.rs:3297"),
+        "broadcasting unreachable",
+        &[("unreachable_store_id", &lost.id), ("store_id", &here.id), ("thread_id", &RAFTSTORE)],
+    );
+}
+
+/// A store has waited for a connection in vain.
+pub(super) fn connect_timeout(log: &mut Log, at: Duration, here: &Store, lost: &Store) {
+    log.write(
+        at,
+        &here.name,
+        Origin("WARN", "raft_client.rs:887"),
+        "wait connect timeout",
+        &[("addr", &lost.address()), ("store_id", &lost.id), ("thread_id", &RAFT_CLIENT)],
+    );
+}
+
+/// A store has its connection to another again.
+pub(super) fn connected(log: &mut Log, at: Duration, here: &Store, back: &Store) {
+    log.write(
+        at,
+        &here.name,
+        Origin("INFO", "raft_client.rs:900"),
+        "connection established",
+        &[("addr", &back.address()), ("store_id", &back.id), ("thread_id", &RAFT_CLIENT)],
+    );
+}
+
+/// A peer is elected in the term that the region has now.
+pub(super) fn elected(log: &mut Log, at: Duration, here: &Store, region: &Region, peer: u64) {
+    let (before, term) = (region.term - 1, region.term);
+    let mut raft = |source, message: &str, term: u64| {
+        let fields: Fields =
+            &[("term", &term), ("raft_id", &peer), ("region_id", &region.id), ("thread_id", &RAFTSTORE)];
+        log.write(at, &here.name, Origin("INFO", source), message, fields);
+    };
+    raft("raft.rs:1569", "starting a new election", before);
+    raft("raft.rs:1213", &format!("became pre-candidate at term {before}"), before);
+    raft("raft.rs:1187", &format!("became candidate at term {term}"), term);
+    raft("raft.rs:1271", &format!("became leader at term {term}"), term);
+}
+
+/// A leader hands its region over because PD asked for it.
+pub(super) fn transferring(log: &mut Log, at: Duration, here: &Store, region: &Region, from: u64, to: (u64, u64)) {
+    log.write(
+        at,
+        &here.name,
+        Origin("INFO", "peer.rs:4092"),
+        "transfer leader",
+        &[
+            ("peer", &format!("id: {} store_id: {}", to.0, to.1)),
+            ("peer_id", &from),
+            ("region_id", &region.id),
+            ("thread_id", &RAFTSTORE),
+        ],
+    );
+}
+
+/// A leader has heard no quorum for an election time-out.
+pub(super) fn stepped_down(log: &mut Log, at: Duration, here: &Store, region: &Region, peer: u64) {
+    log.write(
+        at,
+        &here.name,
+        Origin("WARN", "raft.rs:2054"),
+        "stepped down to follower since quorum is not active",
+        &[("raft_id", &peer), ("region_id", &region.id), ("thread_id", &RAFTSTORE)],
+    );
+}
+
+/// The first lines of a TiKV process.
+pub(super) fn tikv_starts(log: &mut Log, at: Duration, node: &NodeName) {
+    let version = format!("Release Version:   {TIKV_VERSION}");
+    let hash = format!("Git Commit Hash:   {TIKV_GIT_HASH}");
+    log.write(at, node, Origin("INFO", "lib.rs:84"), "Welcome to TiKV", &[("thread_id", &1)]);
+    for message in [version, "Edition:           Community".to_owned(), hash] {
+        log.write(at, node, Origin("INFO", "lib.rs:89"), &message, &[("thread_id", &1)]);
+    }
+}
+
+/// A TiKV process serves.
+pub(super) fn tikv_ready(log: &mut Log, at: Duration, node: &NodeName) {
+    log.write(at, node, Origin("INFO", "server.rs:422"), "TiKV is ready to serve", &[("thread_id", &1)]);
+}
+
+/// The first lines of a PD process.
+pub(super) fn pd_starts(log: &mut Log, at: Duration, node: &NodeName) {
+    log.write(at, node, Origin("INFO", "versioninfo.go:98"), "Welcome to Placement Driver (PD)", &[]);
+    log.write(at, node, Origin("INFO", "versioninfo.go:99"), "PD", &[("release-version", &PD_VERSION)]);
+}
+
+/// PD's leader takes note of a store.
+pub(super) fn store_put(log: &mut Log, at: Duration, pd: &NodeName, store: &Store) {
+    let (id, address, name, start) = (store.id, store.address(), &store.name, store.view.start_timestamp);
+    let text = format!(
+        "id:{id} address:\"{address}\" version:\"{TIKV_VERSION}\" peer_address:\"{address}\" \
+         status_address:\"{name}:20180\" git_hash:\"{TIKV_GIT_HASH}\" start_timestamp:{start} deploy_path:\"/\" "
+    );
+    log.write(at, pd, Origin("INFO", "grpc_service.go:899"), "put store ok", &[("store", &text)]);
+}
+
+/// PD's leader hears of another leader of a region, by ids of stores.
+pub(super) fn leader_changed(log: &mut Log, at: Duration, pd: &NodeName, region: u64, from: u64, to: u64) {
+    let fields: Fields = &[("region-id", &region), ("from", &from), ("to", &to)];
+    log.write(at, pd, Origin("INFO", "region.go:784"), "leader changed", fields);
+}
+
+/// PD's leader cannot reach a store over its heartbeat stream.
+pub(super) fn keepalive_failed(log: &mut Log, at: Duration, pd: &NodeName, store: u64) {
+    let message = "send keepalive message fail, store maybe disconnected";
+    let fields: Fields = &[("target-store-id", &store), ("error", &"EOF")];
+    log.write(at, pd, Origin("WARN", "heartbeat_streams.go:168"), message, fields);
+}
+
+/// etcd, as a member sees it, elects a leader in place of another.
+pub(super) fn etcd_elected(log: &mut Log, at: Duration, here: &Member, lost: Option<u64>, winner: u64, term: u64) {
+    let mut raft = |message: &str| log.write(at, &here.name, Origin("INFO", "raft] [zap_raft.go:77"), message, &[]);
+    if let Some(lost) = lost {
+        raft(&format!("raft.node: {:x} lost leader {lost:x} at term {}", here.id, term - 1));
+    }
+    if here.id == winner {
+        raft(&format!("{winner:x} became leader at term {term}"));
+    }
+    raft(&format!("raft.node: {:x} elected leader {winner:x} at term {term}", here.id));
+}
+
+/// A member sees that the old PD leader's key is gone.
+pub(super) fn pd_key_expired(log: &mut Log, at: Duration, here: &Member, campaigns: bool) {
+    let purpose: Fields = &[("purpose", &"leader election")];
+    log.write(at, &here.name, Origin("INFO", "leadership.go:390"), "current leadership is deleted", purpose);
+    let message = "pd leader has changed, try to re-campaign a pd leader";
+    log.write(at, &here.name, Origin("INFO", "server.go:1659"), message, &[]);
+    if campaigns {
+        let name: Fields = &[("campaign-leader-name", &here.name)];
+        log.write(at, &here.name, Origin("INFO", "server.go:1698"), "start to campaign PD leader", name);
+    }
+}
+
+/// A member is PD's leader and serves.
+pub(super) fn pd_leads(log: &mut Log, at: Duration, here: &Member) {
+    let name = &here.name;
+    log.write(at, name, Origin("INFO", "server.go:1724"), "campaign PD leader ok", &[("campaign-leader-name", name)]);
+    log.write(at, name, Origin("INFO", "server.go:1778"), "PD leader is ready to serve", &[("leader-name", name)]);
+}

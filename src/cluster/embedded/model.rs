@@ -1,0 +1,308 @@
+//! The whole cluster as plain data, and the step that moves it. It can be cloned: a clone is a fork with a future of
+//! its own. It reads no clock and reaches nothing outside itself.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::layout::{self, Allocator};
+use super::lines;
+use super::log::Log;
+use super::pd::{Leadership, Member, Phase, Turn};
+use super::process::Process;
+use super::region::{Change, Region, StoreLink};
+use super::store::{CONNECT_TIMEOUT, CONNECTED_AFTER, START_UP, STORE_HEARTBEAT, Store};
+use super::{START, Topology, schedule};
+
+/// How far one step goes.
+pub(super) const STEP: Duration = Duration::from_millis(100);
+/// A running store finds a new PD leader about so long after it serves: in the `pd-leader-kill` recording a heartbeat
+/// 2.2 s after that moment was lost, and one 3.1 s after it arrived.
+const PD_CLIENT_RECONNECTS: Duration = Duration::from_secs(3);
+/// PD tries its heartbeat streams this often (`pd:pkg/schedule/hbstream/heartbeat_streams.go`).
+const KEEPALIVE: Duration = Duration::from_mins(1);
+/// A store's tick comes up to so much after its time (fixtures/recordings/store-kill.jsonl: heartbeats 10.0 s apart,
+/// a few hundredths late after a restart).
+const TICK_LATENESS: Duration = Duration::from_millis(50);
+
+/// A node, by its role and its index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A member of PD.
+    Pd(usize),
+    /// A store.
+    Tikv(usize),
+}
+
+/// The state of everything. Times are spans since [`START`].
+#[derive(Debug, Clone)]
+pub(super) struct Model {
+    pub(super) now: Duration,
+    /// How far the steps have come: at most one step behind `now`.
+    stepped: Duration,
+    pub(super) random: Rng,
+    pub(super) cluster_id: u64,
+    pub(super) members: Vec<Member>,
+    pub(super) leadership: Leadership,
+    pub(super) stores: Vec<Store>,
+    pub(super) regions: Vec<Region>,
+    next_keepalive: Duration,
+    pub(super) next_schedule: Duration,
+    pub(super) log: Log,
+}
+
+impl Model {
+    /// A cluster whose processes were not started yet.
+    pub(super) fn new(topology: &Topology) -> Self {
+        let mut random = Rng::with_seed(topology.seed);
+        let mut ids = Allocator::default();
+        Self {
+            now: Duration::ZERO,
+            stepped: Duration::ZERO,
+            // PD makes it of the time and a random number (`pd:pkg/utils/etcdutil/etcdutil.go`).
+            cluster_id: START.as_second().unsigned_abs() << 32 | u64::from(random.u32(..)),
+            members: layout::members(topology, &mut random),
+            leadership: Leadership::new(),
+            stores: layout::stores(topology, &mut ids, &mut random),
+            regions: layout::regions(topology, &mut ids, &mut random),
+            next_keepalive: Duration::MAX,
+            next_schedule: Duration::ZERO,
+            log: Log::default(),
+            random,
+        }
+    }
+
+    /// The node of a name.
+    pub(super) fn place(&self, name: &str) -> Option<Place> {
+        let pd = self.members.iter().position(|member| member.name.as_str() == name).map(Place::Pd);
+        pd.or_else(|| self.stores.iter().position(|store| store.name.as_str() == name).map(Place::Tikv))
+    }
+
+    /// The process of a node.
+    pub(super) fn process(&self, place: Place) -> Process {
+        match place {
+            Place::Pd(index) => self.members[index].process,
+            Place::Tikv(index) => self.stores[index].process,
+        }
+    }
+
+    /// Moves on. What is left of the span after the last whole step is carried over.
+    pub(super) fn advance(&mut self, span: Duration) {
+        self.now += span;
+        while self.stepped + STEP <= self.now {
+            self.stepped += STEP;
+            self.step(self.stepped);
+        }
+    }
+
+    /// Starts a node's process. One that runs is left alone.
+    pub(super) fn start(&mut self, place: Place) {
+        let now = self.now;
+        let process = Process::Running { since: now };
+        match place {
+            _ if self.process(place).runs() => {}
+            Place::Pd(index) => {
+                self.members[index].process = process;
+                lines::pd_starts(&mut self.log, now, &self.members[index].name);
+            }
+            Place::Tikv(index) => {
+                let store = &mut self.stores[index];
+                store.process = process;
+                lines::tikv_starts(&mut self.log, now, &store.name);
+            }
+        }
+    }
+
+    /// Ends a node's process. One that has ended is left alone.
+    pub(super) fn stop(&mut self, place: Place, code: i64) {
+        let now = self.now;
+        let process = Process::Exited { at: now, code };
+        match place {
+            _ if !self.process(place).runs() => {}
+            Place::Pd(index) => {
+                self.members[index].process = process;
+                self.leadership.lose_member(index, now, &self.members, &mut self.random);
+            }
+            Place::Tikv(index) => {
+                let store = &mut self.stores[index];
+                store.process = process;
+                store.ready = None;
+                store.connected = false;
+                store.next_connect_timeout = now + CONNECT_TIMEOUT;
+                self.store_lost(index, now);
+            }
+        }
+    }
+
+    fn store_lost(&mut self, lost: usize, now: Duration) {
+        let links = self.links();
+        for region in &mut self.regions {
+            region.lose_store(lost, now, &links, &mut self.random);
+        }
+        for here in self.stores.iter().filter(|store| store.ready.is_some()) {
+            lines::connection_lost(&mut self.log, now, here, &self.stores[lost]);
+        }
+    }
+
+    fn links(&self) -> Vec<StoreLink> {
+        self.stores.iter().map(Store::link).collect()
+    }
+
+    fn step(&mut self, now: Duration) {
+        if let Some(turn) = self.leadership.step(now, &self.members, &mut self.random) {
+            self.pd_turns(turn, now);
+        }
+        for index in 0..self.stores.len() {
+            self.step_store(index, now);
+        }
+        self.step_regions(now);
+        if let Phase::Serving { leader, since } = self.leadership.phase {
+            if now >= self.next_keepalive {
+                self.keep_streams_alive(leader, now);
+            }
+            schedule::balance_leaders(self, since, now);
+        }
+    }
+
+    /// Whether running stores have found PD's leader.
+    fn pd_reachable(&self, now: Duration) -> bool {
+        matches!(self.leadership.phase, Phase::Serving { since, .. } if now >= since + PD_CLIENT_RECONNECTS)
+    }
+
+    fn pd_turns(&mut self, turn: Turn, now: Duration) {
+        match turn {
+            Turn::Elected(winner) => {
+                let lost = self.leadership.key.map(|member| self.members[member].id);
+                for here in self.members.iter().filter(|member| member.serves(now)) {
+                    lines::etcd_elected(&mut self.log, now, here, lost, self.members[winner].id, self.leadership.term);
+                }
+            }
+            Turn::KeyExpired(winner) => {
+                for (index, here) in self.members.iter().enumerate().filter(|(_, member)| member.serves(now)) {
+                    lines::pd_key_expired(&mut self.log, now, here, index == winner);
+                }
+            }
+            Turn::Leads(winner) => {
+                lines::pd_leads(&mut self.log, now, &self.members[winner]);
+                self.stores.iter_mut().for_each(|store| store.view.reload());
+                self.regions.iter_mut().for_each(Region::forget_reports);
+                self.next_keepalive = now + KEEPALIVE;
+            }
+        }
+    }
+
+    fn step_store(&mut self, index: usize, now: Duration) {
+        let Process::Running { since } = self.stores[index].process else {
+            return self.wait_for_connection(index, now);
+        };
+        let Some(ready) = self.stores[index].ready else {
+            if now >= since + START_UP && self.leadership.leader().is_some() {
+                self.store_ready(index, now);
+            }
+            return;
+        };
+        if !self.stores[index].connected && now >= ready + CONNECTED_AFTER {
+            self.store_connected(index, now);
+        }
+        if now >= self.stores[index].next_heartbeat {
+            let reachable = self.pd_reachable(now);
+            self.stores[index].heartbeat(reachable, self.random.f64());
+        }
+    }
+
+    fn wait_for_connection(&mut self, lost: usize, now: Duration) {
+        let at = self.stores[lost].next_connect_timeout;
+        if now < at {
+            return;
+        }
+        self.stores[lost].next_connect_timeout = at + CONNECT_TIMEOUT;
+        for here in self.stores.iter().filter(|store| store.ready.is_some()) {
+            lines::connect_timeout(&mut self.log, at, here, &self.stores[lost]);
+        }
+    }
+
+    fn store_ready(&mut self, index: usize, now: Duration) {
+        let store = &mut self.stores[index];
+        // A store that comes back heartbeats 10 s after it is ready, as the recorded one did; that the stores of a
+        // new cluster have phases of their own stands for the time that they have run already.
+        let late = TICK_LATENESS.mul_f64(self.random.f64());
+        let first = if store.view.registered { STORE_HEARTBEAT } else { STORE_HEARTBEAT.mul_f64(self.random.f64()) };
+        store.ready = Some(now);
+        store.next_heartbeat = now + first + late;
+        store.busy = true;
+        store.view.registered = true;
+        store.view.start_timestamp = super::instant(now).as_second();
+        lines::tikv_ready(&mut self.log, now, &store.name);
+        if let Some(leader) = self.leadership.leader() {
+            lines::store_put(&mut self.log, now, &self.members[leader].name, &self.stores[index]);
+        }
+        let links = self.links();
+        for region in &mut self.regions {
+            region.regain_store(index, now, &links, &mut self.random);
+        }
+    }
+
+    fn store_connected(&mut self, index: usize, now: Duration) {
+        self.stores[index].connected = true;
+        for region in &mut self.regions {
+            region.reconnect(index, now);
+        }
+        let back = &self.stores[index];
+        for here in self.stores.iter().filter(|store| store.ready.is_some() && store.id != back.id) {
+            lines::connected(&mut self.log, now, here, back);
+        }
+    }
+
+    fn step_regions(&mut self, now: Duration) {
+        let reachable = self.pd_reachable(now);
+        for index in 0..self.regions.len() {
+            if let Some((at, change)) = self.regions[index].change
+                && now >= at
+            {
+                self.change_leader(index, at, change);
+            }
+            let region = &self.regions[index];
+            if region.leader.is_some() && now >= region.next_heartbeat && reachable {
+                self.report_region(index, now);
+            }
+        }
+    }
+
+    fn change_leader(&mut self, region: usize, at: Duration, change: Change) {
+        let links = self.links();
+        let region = &mut self.regions[region];
+        match change {
+            Change::Elect(winner) => {
+                region.lead(winner, at, &links);
+                let peer = &region.peers[winner];
+                lines::elected(&mut self.log, at, &self.stores[peer.store], region, peer.id);
+            }
+            Change::StepDown => {
+                region.change = None;
+                let Some(leader) = region.leader.take() else { return };
+                let peer = &region.peers[leader];
+                lines::stepped_down(&mut self.log, at, &self.stores[peer.store], region, peer.id);
+            }
+        }
+    }
+
+    /// A region's leader sends its heartbeat to PD.
+    pub(super) fn report_region(&mut self, region: usize, now: Duration) {
+        let links = self.links();
+        let region = &mut self.regions[region];
+        if let Some((from, to)) = region.report(now, &links)
+            && let Some(leader) = self.leadership.leader()
+        {
+            let pd = &self.members[leader].name;
+            lines::leader_changed(&mut self.log, now, pd, region.id, self.stores[from].id, self.stores[to].id);
+        }
+    }
+
+    fn keep_streams_alive(&mut self, leader: usize, now: Duration) {
+        self.next_keepalive += KEEPALIVE;
+        for store in self.stores.iter_mut().filter(|store| store.view.stream && store.ready.is_none()) {
+            store.view.stream = false;
+            lines::keepalive_failed(&mut self.log, now, &self.members[leader].name, store.id);
+        }
+    }
+}

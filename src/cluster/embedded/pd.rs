@@ -1,0 +1,154 @@
+//! PD's members and which of them leads: etcd's quorum and election, and the key in etcd that names PD's leader. It
+//! decides who answers; what is answered is not its business.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::process::Process;
+use crate::reading::NodeName;
+
+/// From the start of the process to the first answer (`pd-leader-kill` recording: started at 50.0 s, answered at 51.0).
+const START_UP: Duration = Duration::from_millis(700);
+/// etcd's election time-out, randomized (`pd:server/config/config.go`, `election-interval` 3 s, `tick-interval` 500 ms).
+const ELECTION: std::ops::Range<f64> = 3.0..5.5;
+/// A new etcd leader renews every lease to its TTL and the election time-out: 5 s + 3 s (`etcd:server/lease/lessor.go`).
+const LEASE_AFTER_ELECTION: Duration = Duration::from_secs(8);
+/// From the end of the old leader's key to a new PD leader that serves (`pd-leader-kill` recording: 0.2 s in etcd).
+const CAMPAIGN: Duration = Duration::from_millis(200);
+
+/// One member.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub(super) name: NodeName,
+    /// etcd's id of the member, a full u64.
+    pub(super) id: u64,
+    pub(super) process: Process,
+}
+
+impl Member {
+    /// Whether it answers and votes.
+    pub(super) fn serves(&self, now: Duration) -> bool {
+        matches!(self.process, Process::Running { since } if now >= since + START_UP)
+    }
+}
+
+/// How far PD is with having a leader. Members are indices.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Phase {
+    /// etcd has no quorum.
+    Lost,
+    /// etcd elects a leader.
+    Electing { until: Duration },
+    /// etcd has a leader, but the key of the last PD leader lives on.
+    KeyHeld { winner: usize, until: Duration },
+    /// The key is gone and etcd's leader campaigns.
+    Campaigning { winner: usize, until: Duration },
+    /// PD has a leader that serves.
+    Serving { leader: usize, since: Duration },
+}
+
+/// What a step of the leadership brought.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Turn {
+    /// etcd elected a member.
+    Elected(usize),
+    /// The old leader's key expired.
+    KeyExpired(usize),
+    /// A PD leader began to serve.
+    Leads(usize),
+}
+
+/// PD's leadership.
+#[derive(Debug, Clone)]
+pub(super) struct Leadership {
+    pub(super) phase: Phase,
+    /// The member that the key in etcd names.
+    pub(super) key: Option<usize>,
+    /// etcd's term.
+    pub(super) term: u64,
+    /// When the leader will find that it has lost its quorum.
+    quorum_gone: Option<Duration>,
+}
+
+impl Leadership {
+    /// Nobody leads and nobody ever led.
+    pub(super) fn new() -> Self {
+        Self { phase: Phase::Lost, key: None, term: 1, quorum_gone: None }
+    }
+
+    /// The leader that serves.
+    pub(super) fn leader(&self) -> Option<usize> {
+        if let Phase::Serving { leader, .. } = self.phase { Some(leader) } else { None }
+    }
+
+    /// Whether a follower still sends its requests to a leader that is dead.
+    pub(super) fn believes_in_the_dead(&self) -> bool {
+        self.key.is_some() && matches!(self.phase, Phase::Electing { .. } | Phase::KeyHeld { .. })
+    }
+
+    /// A member's process has ended.
+    pub(super) fn lose_member(&mut self, member: usize, now: Duration, members: &[Member], random: &mut Rng) {
+        match self.phase {
+            Phase::Serving { leader: lead, .. }
+            | Phase::KeyHeld { winner: lead, .. }
+            | Phase::Campaigning { winner: lead, .. }
+                if lead == member =>
+            {
+                self.phase = Phase::Electing { until: now + election(random) };
+            }
+            _ if has_quorum(members, now) => {}
+            // The leader steps down when it has not heard a quorum for an election time-out (`etcd:raft/raft.go`).
+            _ => self.quorum_gone = Some(now + election(random)),
+        }
+    }
+
+    /// Moves on to `now`, by at most one turn.
+    pub(super) fn step(&mut self, now: Duration, members: &[Member], random: &mut Rng) -> Option<Turn> {
+        let quorum = has_quorum(members, now);
+        match self.phase {
+            Phase::Lost if quorum => self.phase = Phase::Electing { until: now + election(random) },
+            Phase::Electing { until } if now >= until && !quorum => self.phase = Phase::Lost,
+            Phase::Electing { until } if now >= until => return self.elect(until, now, members, random),
+            Phase::KeyHeld { winner, until } if now >= until => {
+                self.key = None;
+                self.phase = Phase::Campaigning { winner, until: until + CAMPAIGN };
+                return Some(Turn::KeyExpired(winner));
+            }
+            Phase::Campaigning { winner, until } if now >= until => {
+                self.key = Some(winner);
+                self.phase = Phase::Serving { leader: winner, since: until };
+                return Some(Turn::Leads(winner));
+            }
+            _ => {}
+        }
+        match self.quorum_gone {
+            Some(_) if quorum => self.quorum_gone = None,
+            Some(gone) if now >= gone => {
+                self.quorum_gone = None;
+                self.phase = Phase::Lost;
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn elect(&mut self, at: Duration, now: Duration, members: &[Member], random: &mut Rng) -> Option<Turn> {
+        let alive: Vec<usize> = (0..members.len()).filter(|index| members[*index].serves(now)).collect();
+        let winner = *random.choice(&alive)?;
+        self.term += 1;
+        self.phase = match self.key {
+            Some(_) => Phase::KeyHeld { winner, until: at + LEASE_AFTER_ELECTION },
+            None => Phase::Campaigning { winner, until: at + CAMPAIGN },
+        };
+        Some(Turn::Elected(winner))
+    }
+}
+
+fn election(random: &mut Rng) -> Duration {
+    Duration::from_secs_f64(ELECTION.start + (ELECTION.end - ELECTION.start) * random.f64())
+}
+
+fn has_quorum(members: &[Member], now: Duration) -> bool {
+    members.iter().filter(|member| member.serves(now)).count() * 2 > members.len()
+}

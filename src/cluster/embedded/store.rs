@@ -1,0 +1,139 @@
+//! A TiKV store: its process, what it will report next, and the view that PD has of it from its heartbeats.
+
+use std::time::Duration;
+
+use super::process::Process;
+use super::region::StoreLink;
+use crate::reading::NodeName;
+
+/// A store reports to PD this often (`tikv:components/raftstore/src/store/config.rs`,
+/// `pd-store-heartbeat-tick-interval`).
+pub(super) const STORE_HEARTBEAT: Duration = Duration::from_secs(10);
+/// From the start of the process to `TiKV is ready to serve` (fixtures/recordings/store-kill.log.gz: 0.57 s).
+pub(super) const START_UP: Duration = Duration::from_millis(570);
+/// From ready to the first connection of another store, which tries again each second or so
+/// (fixtures/recordings/store-kill.log.gz: 0.9 s, `connection established`).
+pub(super) const CONNECTED_AFTER: Duration = Duration::from_millis(900);
+/// How long a store waits for a connection before it says so and tries again (`tikv:src/server/raft_client.rs`,
+/// `wait_for_connected`).
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// PD writes a store's last heartbeat to etcd this often (`pd:pkg/core/store.go`, `storePersistInterval`).
+const PERSIST_INTERVAL: Duration = Duration::from_mins(5);
+/// A store silent for longer is Disconnected (`pd:pkg/core/store.go`, `storeDisconnectDuration`).
+const DISCONNECTED_AFTER: Duration = Duration::from_secs(20);
+/// A store silent for longer is Down (`pd:pkg/schedule/config/config.go`, `max-store-down-time`).
+const DOWN_AFTER: Duration = Duration::from_mins(30);
+
+/// What a heartbeat says of a store.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stats {
+    /// Bytes.
+    pub(super) capacity: u64,
+    /// Bytes.
+    pub(super) used: u64,
+    /// It has just started and still applies its log.
+    pub(super) busy: bool,
+    /// The mean of its slow-trend probes, in µs.
+    pub(super) cause_value: f64,
+}
+
+/// What PD knows of a store.
+#[derive(Debug, Clone, Default)]
+pub(super) struct View {
+    /// The store has told PD of itself.
+    pub(super) registered: bool,
+    /// When its process started by its own clock, in Unix seconds.
+    pub(super) start_timestamp: i64,
+    pub(super) last_heartbeat: Option<Duration>,
+    /// The last heartbeat as etcd has it.
+    persisted: Option<Duration>,
+    /// None until this PD leader has had a heartbeat.
+    pub(super) stats: Option<Stats>,
+    /// PD holds a heartbeat stream to it.
+    pub(super) stream: bool,
+}
+
+impl View {
+    /// The state's name, as of now.
+    pub(super) fn state_name(&self, now: Duration) -> &'static str {
+        let age = self.last_heartbeat.map(|heartbeat| now.saturating_sub(heartbeat));
+        match age {
+            Some(age) if age <= DISCONNECTED_AFTER => "Up",
+            Some(age) if age <= DOWN_AFTER => "Disconnected",
+            _ => "Down",
+        }
+    }
+
+    /// Whether PD may move leaders to the store.
+    pub(super) fn is_target(&self, now: Duration) -> bool {
+        self.state_name(now) == "Up" && self.stats.is_some_and(|stats| !stats.busy)
+    }
+
+    fn take(&mut self, stats: Stats, now: Duration) {
+        self.last_heartbeat = Some(now);
+        self.stats = Some(stats);
+        self.stream = true;
+        if self.persisted.is_none_or(|persisted| now.saturating_sub(persisted) > PERSIST_INTERVAL) {
+            self.persisted = Some(now);
+        }
+    }
+
+    /// What a new PD leader finds in etcd.
+    pub(super) fn reload(&mut self) {
+        self.last_heartbeat = self.persisted;
+        self.stats = None;
+        self.stream = false;
+    }
+}
+
+/// One store.
+#[derive(Debug, Clone)]
+pub(super) struct Store {
+    pub(super) name: NodeName,
+    /// The id that PD gave it.
+    pub(super) id: u64,
+    pub(super) process: Process,
+    /// Since when it serves, if it does.
+    pub(super) ready: Option<Duration>,
+    /// The other stores have connections to it.
+    pub(super) connected: bool,
+    pub(super) next_heartbeat: Duration,
+    /// No heartbeat has been sent since the start.
+    pub(super) busy: bool,
+    /// When the other stores next give up waiting for a connection to it.
+    pub(super) next_connect_timeout: Duration,
+    /// Bytes.
+    pub(super) capacity: u64,
+    /// Bytes.
+    pub(super) used: u64,
+    pub(super) view: View,
+}
+
+impl Store {
+    /// The address that PD hands out.
+    pub(super) fn address(&self) -> String {
+        format!("{}:20160", self.name)
+    }
+
+    /// What regions need to know of it.
+    pub(super) fn link(&self) -> StoreLink {
+        let serves = match self.process {
+            Process::Exited { at, .. } => Err(at),
+            Process::Running { since } => self.ready.map(|_| ()).ok_or(since),
+        };
+        StoreLink { serves, connected: self.connected }
+    }
+
+    /// Sends the heartbeat that is due. It is lost if PD cannot be reached.
+    pub(super) fn heartbeat(&mut self, pd_reachable: bool, jitter: f64) {
+        let at = self.next_heartbeat;
+        self.next_heartbeat += STORE_HEARTBEAT;
+        if !pd_reachable {
+            return;
+        }
+        // The recorded mean is 250 ms and a little, whatever the load (fixtures/recordings/baseline-pd-api.json).
+        let cause_value = 250_000.0 + 200.0 * jitter;
+        self.view.take(Stats { capacity: self.capacity, used: self.used, busy: self.busy, cause_value }, at);
+        self.busy = false;
+    }
+}

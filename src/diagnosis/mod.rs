@@ -1,0 +1,250 @@
+//! Who writes the diagnosis, from what, and in which form.
+//!
+//! The fields stand in the order in which they are to be written, so that a model reasons before it concludes.
+
+pub mod ask_claude;
+pub mod claude;
+pub mod evidence;
+pub mod form;
+pub mod markdown;
+pub mod prompt;
+pub mod rules;
+pub mod schema;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use crate::subject::{Availability, Severity};
+pub use evidence::Bundle;
+pub use prompt::Prompt;
+
+/// Names a word type: a string whose allowed values are a closed list of the subject or the cluster, set in the schema
+/// when it is made for a question.
+macro_rules! word {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.pad(&self.0)
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(word: &str) -> Self {
+                Self(word.to_owned())
+            }
+        }
+    };
+}
+
+word!(
+    /// A cause, from the subject's closed list.
+    Category
+);
+word!(
+    /// An action, from the subject's closed list.
+    ActionName
+);
+word!(
+    /// A node's name, or `cluster`.
+    Component
+);
+word!(
+    /// The number of a piece of evidence, such as `E7`.
+    EvidenceRef
+);
+
+/// The structured answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Diagnosis {
+    /// What happened, oldest first.
+    pub timeline: Vec<TimelineEntry>,
+    /// The claims that the diagnosis rests on, each with the evidence that shows it.
+    pub evidence: Vec<Claim>,
+    /// The causes that were considered, also those that were rejected.
+    pub hypotheses: Vec<Hypothesis>,
+    /// The cause.
+    pub root_cause: RootCause,
+    /// What it means for the clients and the data.
+    pub impact: Impact,
+    /// What could be done.
+    pub options: Vec<ActionOption>,
+    /// What should be done.
+    pub recommendation: Recommendation,
+    /// How sure the root cause is, from 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub confidence: f64,
+    /// What is not known and would matter.
+    pub unknowns: Vec<String>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TimelineEntry {
+    /// Seconds from the violation, with a sign, such as `-12.0 s`.
+    pub at: String,
+    /// What happened.
+    pub event: String,
+}
+
+/// One claim, and the evidence for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Claim {
+    /// The evidence that shows it.
+    #[serde(rename = "ref")]
+    pub reference: EvidenceRef,
+    /// What it shows. Numbers are quoted as the evidence has them.
+    pub claim: String,
+}
+
+/// What came of a hypothesis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HypothesisVerdict {
+    /// It explains the evidence best.
+    Confirmed,
+    /// The evidence speaks against it.
+    Rejected,
+    /// The evidence does not decide.
+    Open,
+}
+
+/// One cause that was considered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Hypothesis {
+    /// The cause.
+    pub category: Category,
+    /// Where.
+    pub component: Component,
+    /// The evidence for it.
+    pub supporting: Vec<EvidenceRef>,
+    /// The evidence against it.
+    pub contradicting: Vec<EvidenceRef>,
+    /// What came of it.
+    pub verdict: HypothesisVerdict,
+}
+
+/// The cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RootCause {
+    /// Which.
+    pub category: Category,
+    /// Where.
+    pub component: Component,
+    /// How it leads to what is seen.
+    pub explanation: String,
+}
+
+/// What the cause means for clients and data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Impact {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What the clients can still do.
+    pub availability: Availability,
+    /// Whether acknowledged writes may be lost.
+    pub data_at_risk: bool,
+    /// Why.
+    pub explanation: String,
+}
+
+/// One thing that could be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActionOption {
+    /// What.
+    pub action: ActionName,
+    /// To which node.
+    pub target: Component,
+    /// What it brings.
+    pub benefit: String,
+    /// What it risks.
+    pub risk: String,
+    /// Whether it can be undone.
+    pub reversible: bool,
+}
+
+/// What should be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Recommendation {
+    /// What.
+    pub action: ActionName,
+    /// To which node.
+    pub target: Component,
+    /// Why this and not another option.
+    pub rationale: String,
+    /// The first commands to type.
+    pub first_commands: Vec<String>,
+    /// What shows that it has worked.
+    pub verify_by: Vec<String>,
+}
+
+/// A diagnosis, and how it was come by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The diagnosis.
+    pub diagnosis: Diagnosis,
+    /// The call to a model that it came from; none if no model was asked.
+    pub exchange: Option<Exchange>,
+}
+
+/// What is known of a call to a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// The model that answered.
+    pub model: String,
+    /// The provider's id of the request.
+    pub request_id: Option<String>,
+    /// Tokens read, those from a cache included.
+    pub input_tokens: u64,
+    /// Tokens written, thinking included.
+    pub output_tokens: u64,
+    /// How many times it was asked until it answered.
+    pub attempts: u32,
+}
+
+/// Why there is no diagnosis. It is an error of the run, never a fail of the reasoning.
+#[derive(Debug, thiserror::Error)]
+pub enum DiagnoserError {
+    /// The call to Claude failed.
+    #[error(transparent)]
+    Claude(#[from] claude::ClaudeError),
+    /// The answer is no diagnosis in the form that was asked for.
+    #[error("the answer{} is no valid diagnosis: {reason}", .request_id.as_ref().map(|id| format!(" to request {id}")).unwrap_or_default())]
+    Invalid {
+        /// The provider's id of the request.
+        request_id: Option<String>,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// What a diagnoser is asked.
+#[derive(Debug, Clone)]
+pub struct Question<'a> {
+    /// The evidence.
+    pub bundle: &'a Bundle,
+    /// The same as text, as a model is sent it.
+    pub prompt: &'a Prompt,
+    /// The form of the answer.
+    pub schema: &'a serde_json::Value,
+}
+
+/// Writes diagnoses.
+#[async_trait]
+pub trait Diagnoser: Send + Sync {
+    /// Its name: `claude`, `rules`.
+    fn name(&self) -> &'static str;
+
+    /// What a person is told of it, such as `claude (claude-opus-5-5)`.
+    fn label(&self) -> String;
+
+    /// Writes one diagnosis.
+    async fn diagnose(&self, question: &Question<'_>) -> Result<Answer, DiagnoserError>;
+}

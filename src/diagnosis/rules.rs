@@ -1,0 +1,256 @@
+//! The built-in baseline. It compares the evidence with the signatures that the subject knows and names the one that
+//! fits best, or says that none does. It is the floor that a model has to beat.
+//!
+//! It sees the evidence bundle that a model is sent, and nothing of the scenario.
+
+use async_trait::async_trait;
+
+use crate::reading::{NodeName, Value};
+use crate::subject::{self, Action, CLUSTER, Expected, Scope, Sign, Signature, Subject};
+
+use super::evidence::EvidenceRow;
+use super::{
+    ActionOption, Answer, Availability, Bundle, Category, Claim, Component, Diagnoser, DiagnoserError,
+    Diagnosis, EvidenceRef, Hypothesis, HypothesisVerdict, Impact, Question, Recommendation, RootCause, Severity,
+    TimelineEntry,
+};
+
+/// The share of a signature's weight that must be there for it to be the answer.
+const ENOUGH: f64 = 0.7;
+/// How far the best signature must be ahead of the next.
+const AHEAD: f64 = 0.1;
+
+/// The baseline for a subject.
+pub struct Rules {
+    subject: &'static dyn Subject,
+    why: &'static str,
+}
+
+impl Rules {
+    /// The baseline; `why` is the reason that a person is given for its use.
+    #[must_use]
+    pub fn new(subject: &'static dyn Subject, why: &'static str) -> Self {
+        Self { subject, why }
+    }
+}
+
+#[async_trait]
+impl Diagnoser for Rules {
+    fn name(&self) -> &'static str {
+        "rules"
+    }
+
+    fn label(&self) -> String {
+        format!("rules (baseline; {})", self.why)
+    }
+
+    async fn diagnose(&self, question: &Question<'_>) -> Result<Answer, DiagnoserError> {
+        Ok(Answer { diagnosis: diagnose(self.subject, question.bundle), exchange: None })
+    }
+}
+
+/// How well a signature fits the evidence.
+struct Fit<'a> {
+    signature: &'static Signature,
+    /// The share of the weight of its signs that is there.
+    share: f64,
+    supporting: Vec<&'a EvidenceRow>,
+    contradicting: Vec<&'a EvidenceRow>,
+}
+
+/// Diagnoses from the evidence alone.
+#[must_use]
+pub fn diagnose(subject: &dyn Subject, bundle: &Bundle) -> Diagnosis {
+    let suspect = bundle.suspect().cloned().unwrap_or_else(|| CLUSTER.into());
+    let mut fits: Vec<Fit<'_>> =
+        subject.signatures().iter().map(|signature| fit(signature, bundle, &suspect)).collect();
+    fits.sort_by(|one, other| other.share.total_cmp(&one.share));
+    let runner_up = fits.iter().skip(1).map(|fit| fit.share).next().unwrap_or(0.0);
+    match fits.first() {
+        Some(best) if best.share >= ENOUGH && best.share - runner_up >= AHEAD => {
+            confirmed(subject, bundle, &suspect, best, &fits)
+        }
+        _ => undecided(subject, bundle, &suspect, &fits),
+    }
+}
+
+fn fit<'a>(signature: &'static Signature, bundle: &'a Bundle, suspect: &NodeName) -> Fit<'a> {
+    let (mut there, mut all) = (0.0, 0.0);
+    let (mut supporting, mut contradicting) = (Vec::new(), Vec::new());
+    for sign in signature.signs {
+        all += sign.weight;
+        let rows = rows(bundle, sign, suspect);
+        let shown = rows.iter().filter(|row| shows(sign, row)).count();
+        if shown > 0 && shown == rows.len() {
+            there += sign.weight;
+        }
+        for row in rows {
+            // What can't be read speaks neither for nor against.
+            if shows(sign, row) {
+                supporting.push(row);
+            } else if row.values().iter().all(|value| value.unknown_reason().is_none()) {
+                contradicting.push(row);
+            }
+        }
+    }
+    Fit { signature, share: if all > 0.0 { there / all } else { 0.0 }, supporting, contradicting }
+}
+
+/// The evidence that a sign is looked for in.
+fn rows<'a>(bundle: &'a Bundle, sign: &Sign, suspect: &NodeName) -> Vec<&'a EvidenceRow> {
+    let role = |name: &NodeName| bundle.nodes.iter().find(|node| node.name == *name).map(|node| node.role.as_str());
+    let wanted = |row: &EvidenceRow| match sign.on {
+        Scope::Suspect => row.node == *suspect,
+        Scope::Peers => row.node != *suspect && role(&row.node).is_some() && role(&row.node) == role(suspect),
+        Scope::Cluster => row.node.as_str() == CLUSTER,
+    };
+    bundle.readings.iter().filter(|row| row.name == sign.reading && wanted(row)).collect()
+}
+
+/// Whether a sign shows in a reading, at the violation or after it.
+fn shows(sign: &Sign, row: &EvidenceRow) -> bool {
+    [&row.at, &row.after].into_iter().any(|value| match (sign.expected, value) {
+        (_, Value::Unknown { .. }) => false,
+        (Expected::OneOf(words), value) => words.contains(&value.to_string().as_str()),
+        (Expected::AtLeast(bound), value) => value.number().is_some_and(|number| number >= bound),
+        (Expected::AtMost(bound), value) => value.number().is_some_and(|number| number <= bound),
+    })
+}
+
+fn confirmed(subject: &dyn Subject, bundle: &Bundle, suspect: &NodeName, best: &Fit<'_>, fits: &[Fit<'_>]) -> Diagnosis {
+    let signature = best.signature;
+    let component = Component(suspect.0.clone());
+    let actions: Vec<&Action> = signature.actions.iter().filter_map(|name| find_action(subject, name)).collect();
+    let first = actions.first().copied();
+    let claims = best.supporting.iter().map(|row| claim(row)).collect();
+    Diagnosis {
+        timeline: timeline(bundle, suspect),
+        evidence: claims,
+        hypotheses: hypotheses(fits, suspect, Some(signature)),
+        root_cause: RootCause {
+            category: signature.category.into(),
+            component: component.clone(),
+            explanation: signature.explanation.to_owned(),
+        },
+        impact: impact(signature),
+        options: actions.iter().map(|action| option(action, &component)).collect(),
+        recommendation: Recommendation {
+            action: first.map_or("gather_evidence", |action| action.name).into(),
+            target: component,
+            rationale: first.map_or_else(String::new, |action| format!("It {}; risk: {}.", action.does, action.risk)),
+            first_commands: first.map(|action| command(action, suspect)).into_iter().filter(|line| !line.is_empty()).collect(),
+            verify_by: bundle.tickets.iter().map(|ticket| format!("{} holds again on {}", ticket.invariant, ticket.node)).collect(),
+        },
+        confidence: (best.share * 100.0).round() / 100.0,
+        unknowns: unknowns(bundle),
+    }
+}
+
+fn undecided(subject: &dyn Subject, bundle: &Bundle, suspect: &NodeName, fits: &[Fit<'_>]) -> Diagnosis {
+    let component = Component(suspect.0.clone());
+    let options = ["gather_evidence", "wait_and_watch"].into_iter().filter_map(|name| find_action(subject, name));
+    Diagnosis {
+        timeline: timeline(bundle, suspect),
+        evidence: bundle.readings.iter().filter(|row| row.node == *suspect && row.changed()).map(claim).collect(),
+        hypotheses: hypotheses(fits, suspect, None),
+        root_cause: RootCause {
+            category: "not_enough_evidence".into(),
+            component: component.clone(),
+            explanation: "No known cause fits the evidence well enough, or two fit it alike.".to_owned(),
+        },
+        impact: Impact {
+            severity: Severity::Major,
+            availability: Availability::Degraded,
+            data_at_risk: false,
+            explanation: "An invariant is violated; how far it reaches is not known.".to_owned(),
+        },
+        options: options.map(|action| option(action, &component)).collect(),
+        recommendation: Recommendation {
+            action: "gather_evidence".into(),
+            target: component,
+            rationale: "What would tell the causes apart was not read.".to_owned(),
+            first_commands: find_action(subject, "gather_evidence").map(|action| command(action, suspect)).into_iter().collect(),
+            verify_by: vec!["one cause fits the evidence and the others do not".to_owned()],
+        },
+        confidence: 0.2,
+        unknowns: unknowns(bundle),
+    }
+}
+
+fn find_action(subject: &dyn Subject, name: &str) -> Option<&'static Action> {
+    subject::actions(subject).find(|action| action.name == name)
+}
+
+fn command(action: &Action, node: &NodeName) -> String {
+    action.command.replace("{node}", node.as_str())
+}
+
+fn option(action: &Action, target: &Component) -> ActionOption {
+    ActionOption {
+        action: action.name.into(),
+        target: target.clone(),
+        benefit: action.does.to_owned(),
+        risk: action.risk.to_owned(),
+        reversible: action.reversible,
+    }
+}
+
+fn claim(row: &EvidenceRow) -> Claim {
+    let value = if row.after == row.at || row.after.unknown_reason().is_some() { &row.at } else { &row.after };
+    let suffix = row.unit.suffix();
+    let before = if row.before == *value { "as before".to_owned() } else { format!("before it was {}{suffix}", row.before) };
+    let claim = format!("{} {} is {value}{suffix}, {before}", row.node, row.name);
+    Claim { reference: row.id.clone(), claim }
+}
+
+/// What changed on the suspected node, and when it was first seen.
+fn timeline(bundle: &Bundle, suspect: &NodeName) -> Vec<TimelineEntry> {
+    let [_, at, after] = bundle.columns;
+    let changed = bundle.readings.iter().filter(|row| row.node == *suspect && row.changed());
+    let mut entries: Vec<(f64, TimelineEntry)> = changed
+        .map(|row| {
+            let (when, old, new) =
+                if row.before == row.at { (after, &row.at, &row.after) } else { (at, &row.before, &row.at) };
+            let event = format!("{} {}: {old} → {new}", row.node, row.name);
+            (when, TimelineEntry { at: format!("{when:+.1} s"), event })
+        })
+        .collect();
+    entries.sort_by(|one, other| one.0.total_cmp(&other.0));
+    entries.into_iter().map(|(_, entry)| entry).collect()
+}
+
+fn hypotheses(fits: &[Fit<'_>], suspect: &NodeName, confirmed: Option<&'static Signature>) -> Vec<Hypothesis> {
+    let numbers = |rows: &[&EvidenceRow]| rows.iter().map(|row| row.id.clone()).collect::<Vec<EvidenceRef>>();
+    let weighed = fits.iter().filter(|fit| !fit.supporting.is_empty());
+    weighed
+        .map(|fit| Hypothesis {
+            category: Category(fit.signature.category.to_owned()),
+            component: Component(suspect.0.clone()),
+            supporting: numbers(&fit.supporting),
+            contradicting: numbers(&fit.contradicting),
+            verdict: match confirmed {
+                Some(signature) if std::ptr::eq(signature, fit.signature) => HypothesisVerdict::Confirmed,
+                None if fit.share >= ENOUGH => HypothesisVerdict::Open,
+                _ if fit.contradicting.is_empty() => HypothesisVerdict::Open,
+                _ => HypothesisVerdict::Rejected,
+            },
+        })
+        .collect()
+}
+
+fn impact(signature: &Signature) -> Impact {
+    let impact = signature.impact;
+    Impact {
+        severity: impact.severity,
+        availability: impact.availability,
+        data_at_risk: impact.data_at_risk,
+        explanation: impact.explanation.to_owned(),
+    }
+}
+
+fn unknowns(bundle: &Bundle) -> Vec<String> {
+    let unread = bundle.readings.iter().filter_map(|row| {
+        row.at.unknown_reason().map(|reason| format!("{} {} ({}): {reason}", row.node, row.name, row.id))
+    });
+    unread.collect()
+}

@@ -1,0 +1,9 @@
+//! Is the diagnosis right? The rubric, the grounding of its claims, whether the question told the answer, and what of it
+//! is kept as a snapshot.
+//!
+//! It does no IO: it sees values and returns values.
+
+pub mod blindness;
+pub mod grounding;
+pub mod rubric;
+pub mod stable;

@@ -1,0 +1,148 @@
+//! The lines of a run for a person: made from events alone, so that they can be compared with a snapshot.
+
+use console::Style;
+
+use crate::cluster::Undo;
+use crate::diagnosis::Diagnosis;
+use crate::grade::grounding::Grounding;
+use crate::grade::rubric::Grade;
+use crate::run::{Event, Expectation, RunRecord, SnapshotOutcome, SnapshotStatus, Verdict};
+
+/// The width of the column with the name of what happened.
+const NAME: usize = 10;
+/// The width of the column with what came of it, before the time.
+const OUTCOME: usize = 58;
+/// How wide prose may be.
+const PROSE: usize = 100;
+
+/// Writes lines with or without colour.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text {
+    pub(super) colour: bool,
+}
+
+impl Text {
+    fn paint(self, style: &Style, text: &str) -> String {
+        style.clone().force_styling(self.colour).apply_to(text).to_string()
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.paint(&Style::new().bold(), text)
+    }
+
+    fn dim(self, text: &str) -> String {
+        self.paint(&Style::new().dim(), text)
+    }
+
+    fn good(self, text: &str) -> String {
+        self.paint(&Style::new().green().bold(), text)
+    }
+
+    fn bad(self, text: &str) -> String {
+        self.paint(&Style::new().red().bold(), text)
+    }
+
+    /// The lines for an event; most readings have none.
+    pub(super) fn lines(self, event: &Event) -> Vec<String> {
+        match event {
+            Event::Started { scenario, title, cluster, diagnoser } => vec![
+                format!("{}  {title}", self.bold(scenario)),
+                self.row("cluster", cluster),
+                self.row("diagnoser", diagnoser),
+                String::new(),
+            ],
+            Event::PhaseBegan { .. } | Event::Observed(_) => Vec::new(),
+            Event::PhaseEnded { phase, outcome, seconds } => {
+                vec![self.row(phase.word(), &format!("{outcome:<OUTCOME$} {}", self.dim(&format!("{seconds:>6.1} s"))))]
+            }
+            Event::Injected { fault, target } => {
+                vec![self.row("fault", &format!("{} ({target})", self.bold(&format!("{} {}", fault.kind(), fault.node()))))]
+            }
+            Event::Detected { violation, after_fault, expectation, changed } => {
+                let when = after_fault.map_or("without a fault".to_owned(), |after| format!("{after:.1} s after the fault"));
+                let what = format!("{} on {}", violation.invariant, violation.node);
+                let what = match expectation {
+                    Expectation::Expected => self.good(&what),
+                    Expectation::Allowed => format!("{what} (allowed)"),
+                    Expectation::Unexpected => format!("{} (not expected)", self.bad(&what)),
+                };
+                let mut lines = vec![self.row("detected", &format!("{what}, {when}: {}", violation.because))];
+                let width = changed.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+                lines.extend(changed.iter().map(|(name, before, now)| self.row("", &format!("{name:<width$}  {before} → {now}"))));
+                lines
+            }
+            Event::Resolved { invariant, node, .. } => vec![self.row("resolved", &format!("{invariant} on {node}"))],
+            Event::Diagnosed { diagnosis, .. } => self.diagnosis(diagnosis),
+            Event::Graded { grade, grounding, snapshot } => self.grade(grade, grounding, snapshot),
+            Event::Healed(Undo::Start { node }) => vec![self.row("healed", &format!("{node} was started again"))],
+            Event::Ended(record) => self.ended(record),
+        }
+    }
+
+    fn row(self, name: &str, text: &str) -> String {
+        format!("  {} {text}", self.dim(&format!("{name:<NAME$}")))
+    }
+
+    fn prose(self, text: &str) -> Vec<String> {
+        textwrap::wrap(text, PROSE).into_iter().map(|line| self.row("", &line)).collect()
+    }
+
+    fn diagnosis(self, diagnosis: &Diagnosis) -> Vec<String> {
+        let cause = &diagnosis.root_cause;
+        let recommendation = &diagnosis.recommendation;
+        let headline = format!("{} on {}", cause.category, cause.component);
+        let mut lines = vec![self.row("cause", &format!("{} (confidence {:.2})", self.bold(&headline), diagnosis.confidence))];
+        lines.extend(self.prose(&cause.explanation));
+        lines.extend(diagnosis.evidence.iter().map(|claim| self.row("", &format!("{:>4}  {}", claim.reference, claim.claim))));
+        let remedy = format!("{} on {}", recommendation.action, recommendation.target);
+        lines.push(self.row("remedy", &self.bold(&remedy)));
+        lines.extend(self.prose(&recommendation.rationale));
+        let others: Vec<String> = diagnosis.options.iter().map(|option| option.action.to_string()).collect();
+        lines.push(self.row("options", &others.join(", ")));
+        lines
+    }
+
+    fn grade(self, grade: &Grade, grounding: &Grounding, snapshot: &SnapshotOutcome) -> Vec<String> {
+        let width = grade.checks.iter().map(|check| check.id.len()).max().unwrap_or(0);
+        let checks = grade.checks.iter().map(|check| {
+            let mark = if check.met { self.good("✔") } else { self.bad("✘") };
+            let weight = if check.required { "required".to_owned() } else { format!("weight {}", check.weight) };
+            let found = if check.met { String::new() } else { format!("; it is {}", check.found) };
+            self.row("", &format!("{mark} {:<width$}  {weight:<9} {}{found}", check.id, check.asked))
+        });
+        let mut lines: Vec<String> = checks.collect();
+        let score = format!("{:.2} of {:.2} needed", grade.score, grade.needed);
+        lines.push(self.row("score", &if grade.passed() { self.good(&score) } else { self.bad(&score) }));
+        lines.push(self.row("grounded", &format!("{:.0} % of the claims", grounding.share * 100.0)));
+        lines.extend(grounding.ungrounded.iter().map(|claim| self.row("", claim)));
+        let status = match snapshot.status {
+            SnapshotStatus::Same => "as accepted".to_owned(),
+            SnapshotStatus::Accepted => format!("accepted: {}", snapshot.path),
+            SnapshotStatus::New => self.bad(&format!("new: {}", snapshot.path)),
+            SnapshotStatus::Different => self.bad(&format!("different: {}", snapshot.path)),
+        };
+        lines.push(self.row("snapshot", &status));
+        lines.extend(snapshot.diff.lines().map(|line| self.row("", line)));
+        lines
+    }
+
+    fn ended(self, record: &RunRecord) -> Vec<String> {
+        let mut lines = vec![String::new(), self.verdict(record)];
+        lines.extend(record.reasons.iter().map(|reason| format!("     {reason}")));
+        lines.push(String::new());
+        lines
+    }
+
+    /// One line for a run.
+    pub(super) fn verdict(self, record: &RunRecord) -> String {
+        let word = record.verdict.word().to_uppercase();
+        let word = match record.verdict {
+            Verdict::Pass => self.good(&word),
+            Verdict::Fail | Verdict::Error => self.bad(&word),
+            Verdict::Skipped => self.dim(&word),
+        };
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a run are far below 2^52")]
+        let took = record.wall.took_ms as f64 / 1000.0;
+        format!("{word} {}  {}", record.scenario, self.dim(&format!("run {}, {took:.2} s of wall time", record.wall.run)))
+    }
+}

@@ -1,0 +1,92 @@
+//! Why a run could not be brought to a verdict on the diagnosis.
+
+use std::time::Duration;
+
+use crate::clock::Interrupted;
+use crate::cluster::ClusterError;
+use crate::diagnosis::DiagnoserError;
+use crate::store::StoreError;
+
+use super::snapshot::SnapshotError;
+
+/// An error of the harness or the environment: never a pass, and never a fail of the reasoning.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The run was asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// The cluster.
+    #[error("{}", with_advice(.0))]
+    Cluster(ClusterError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The diagnoser.
+    #[error("no diagnosis: {0}")]
+    Diagnoser(#[from] DiagnoserError),
+    /// The snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// Something could not be written as JSON.
+    #[error("cannot write JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Something could not be written as YAML.
+    #[error("cannot write YAML: {0}")]
+    Yaml(#[from] serde_yaml::Error),
+    /// The cluster was never steady.
+    #[error("the cluster was not steady within {timeout:?}: {reason}")]
+    NotSteady {
+        /// How long it was waited for.
+        timeout: Duration,
+        /// What did not hold.
+        reason: String,
+    },
+    /// The scenario's rule did not find a node.
+    #[error("no target: the readings do not tell which node to pick ({0})")]
+    NoTarget(String),
+    /// A fault was done and did nothing.
+    #[error("fault did not bite: {fault} on {node}: after {within:?}, {seen}")]
+    DidNotBite {
+        /// What was done.
+        fault: &'static str,
+        /// Where.
+        node: String,
+        /// How long its effect was waited for.
+        within: Duration,
+        /// What was seen instead.
+        seen: String,
+    },
+    /// The question would have told the answer.
+    #[error("leaked: the question to the diagnoser contains {what} (`{text}`)")]
+    Leaked {
+        /// What it is.
+        what: &'static str,
+        /// Its text.
+        text: String,
+    },
+    /// A bug in this program or in what it was given.
+    #[error("panic: {0}; this is a bug in operator-run")]
+    Panicked(String),
+}
+
+impl From<ClusterError> for RunError {
+    fn from(error: ClusterError) -> Self {
+        match error {
+            ClusterError::Interrupted(_) => Self::Interrupted,
+            error => Self::Cluster(error),
+        }
+    }
+}
+
+impl From<Interrupted> for RunError {
+    fn from(_: Interrupted) -> Self {
+        Self::Interrupted
+    }
+}
+
+fn with_advice(error: &ClusterError) -> String {
+    match error.advice() {
+        "" => error.to_string(),
+        advice => format!("{error} ({advice})"),
+    }
+}

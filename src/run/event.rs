@@ -1,0 +1,109 @@
+//! What a run tells while it goes on. Every report on a terminal is made from this one stream.
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::record::{Expectation, Phase, RunRecord};
+use super::snapshot::SnapshotOutcome;
+use crate::cluster::{Fault, Undo};
+use crate::diagnosis::{Bundle, Diagnosis};
+use crate::grade::grounding::Grounding;
+use crate::grade::rubric::Grade;
+use crate::monitor::Violation;
+use crate::reading::{NodeName, Observation};
+
+/// One thing that happened in a run.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A run begins.
+    Started {
+        /// The scenario's name.
+        scenario: String,
+        /// Its title.
+        title: String,
+        /// Subject, backend, nodes and seed, in words.
+        cluster: String,
+        /// Who will write the diagnosis.
+        diagnoser: String,
+    },
+    /// A phase begins.
+    PhaseBegan {
+        /// Which.
+        phase: Phase,
+    },
+    /// A phase has ended well.
+    PhaseEnded {
+        /// Which.
+        phase: Phase,
+        /// What came of it.
+        outcome: String,
+        /// How long it took in the cluster's time, in seconds.
+        seconds: f64,
+    },
+    /// The cluster was observed.
+    Observed(Box<Observation>),
+    /// A fault was done, and its effect seen.
+    Injected {
+        /// What.
+        fault: Fault,
+        /// How the node was picked.
+        target: String,
+    },
+    /// A violation was detected, or held again.
+    Detected {
+        /// Which.
+        violation: Violation,
+        /// Seconds from the effect of the first fault.
+        after_fault: Option<f64>,
+        /// How it stands to what the scenario expects.
+        expectation: Expectation,
+        /// What changed in the readings of the node since the steady time: name, before, now.
+        changed: Vec<(String, String, String)>,
+    },
+    /// An invariant holds again.
+    Resolved {
+        /// The invariant.
+        invariant: String,
+        /// Where.
+        node: NodeName,
+        /// When.
+        at: Timestamp,
+    },
+    /// There is a diagnosis.
+    Diagnosed {
+        /// It.
+        diagnosis: Box<Diagnosis>,
+        /// What it rests on.
+        evidence: Box<Bundle>,
+    },
+    /// The diagnosis was graded.
+    Graded {
+        /// By the rubric.
+        grade: Grade,
+        /// How its claims are grounded.
+        grounding: Grounding,
+        /// How it compares with its snapshot.
+        snapshot: SnapshotOutcome,
+    },
+    /// A fault was undone.
+    Healed(Undo),
+    /// The run has ended. The record is whole.
+    Ended(Box<RunRecord>),
+}
+
+/// Where a run sends what happens.
+#[derive(Debug, Clone)]
+pub struct Events(UnboundedSender<Event>);
+
+impl Events {
+    /// Sends to this channel.
+    #[must_use]
+    pub fn new(sender: UnboundedSender<Event>) -> Self {
+        Self(sender)
+    }
+
+    /// Sends. If nobody listens any more, the run goes on all the same.
+    pub fn send(&self, event: Event) {
+        let _ = self.0.send(event);
+    }
+}

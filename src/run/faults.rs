@@ -1,0 +1,139 @@
+//! Does the faults when they are due, proves that they bite, and undoes them. Each is in the journal, with its undo,
+//! before it is done.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::error::RunError;
+use super::event::Event;
+use super::pipeline::Pipeline;
+use super::record::InjectionRecord;
+use super::target::pick;
+use crate::clock::{self, after, span_between};
+use crate::cluster::{Fault, Undo};
+use crate::reading::NodeName;
+use crate::scenario::{FaultEntry, Until};
+
+/// How soon the effect of a fault must show.
+const BITES_WITHIN: Duration = Duration::from_secs(10);
+/// How often the effect is looked for.
+const PROBE_EVERY: Duration = Duration::from_millis(50);
+
+/// A fault that was written to the journal and is not healed.
+#[derive(Debug, Clone)]
+pub(super) struct ActiveFault {
+    /// Its number in the journal.
+    journal: i64,
+    /// Its place in the record; none until it was done.
+    record: Option<usize>,
+    undo: Undo,
+    heal_at: Option<Timestamp>,
+    until: Until,
+}
+
+impl Pipeline<'_> {
+    /// The node that the first fault was done to.
+    pub(super) fn target(&self) -> Option<&NodeName> {
+        self.record.injections.first().map(|injection| injection.fault.node())
+    }
+
+    /// When the effect of the first fault was seen.
+    pub(super) fn first_effect(&self) -> Option<Timestamp> {
+        self.record.injections.first().and_then(|injection| injection.bit)
+    }
+
+    /// When the next fault is to be done or undone.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        let pending = self.pending.iter().map(|(at, _)| *at);
+        pending.chain(self.active.iter().filter_map(|active| active.heal_at)).min()
+    }
+
+    /// Does and undoes what is due now.
+    pub(super) async fn do_due_faults(&mut self) -> Result<(), RunError> {
+        let now = self.now();
+        self.heal_where(|active| active.heal_at.is_some_and(|at| at <= now)).await?;
+        while let Some(index) = self.pending.iter().position(|(at, _)| *at <= now) {
+            let (_, entry) = self.pending.remove(index);
+            self.inject(&entry).await?;
+        }
+        Ok(())
+    }
+
+    async fn inject(&mut self, entry: &FaultEntry) -> Result<(), RunError> {
+        // The scenario was checked: an entry names what is done.
+        let Some(kill) = &entry.kill else { return Ok(()) };
+        let picked = self.latest.as_ref().and_then(|latest| {
+            pick(&kill.target, self.cluster.nodes(), latest, self.plan.cluster.seed)
+        });
+        let (node, how) = picked.ok_or_else(|| RunError::NoTarget(format!("{:?}", kill.target)))?;
+        let fault = Fault::Kill { node };
+        let undo = self.cluster.undo(&fault);
+        let journal = self.context.store.write_injection(&self.record.wall.run, &fault, &undo, self.now())?;
+        // From here on it counts as done: an interruption in the middle must undo it.
+        self.active.push(ActiveFault { journal, record: None, undo, heal_at: None, until: entry.until });
+        self.cluster.inject(&fault).await?;
+        let done = self.now();
+        self.record.injections.push(InjectionRecord { fault: fault.clone(), done, bit: None, healed: None });
+        let record = self.record.injections.len() - 1;
+        self.wait_for_effect(&fault, done).await?;
+        let bit = self.now();
+        self.record.injections[record].bit = Some(bit);
+        if let Some(active) = self.active.last_mut() {
+            active.record = Some(record);
+            if let Until::After(span) = entry.until {
+                active.heal_at = Some(after(done, span.0));
+            }
+        }
+        self.context.events.send(Event::Injected { fault, target: how });
+        Ok(())
+    }
+
+    async fn wait_for_effect(&self, fault: &Fault, done: Timestamp) -> Result<(), RunError> {
+        while let Some(seen) = self.cluster.missing_effect(fault).await? {
+            if span_between(done, self.now()) >= BITES_WITHIN {
+                let (fault, node) = (fault.kind(), fault.node().to_string());
+                return Err(RunError::DidNotBite { fault, node, within: BITES_WITHIN, seen });
+            }
+            clock::sleep(self.cluster.clock(), PROBE_EVERY, self.context.cancel).await?;
+        }
+        Ok(())
+    }
+
+    /// Undoes the faults that end when the expected violations are detected.
+    pub(super) async fn heal_detected(&mut self) -> Result<(), RunError> {
+        self.heal_where(|active| active.until == Until::Detected).await
+    }
+
+    /// Undoes every fault that is not undone, and those that were never done. It goes on when one cannot be undone.
+    pub(crate) async fn heal_all(&mut self) -> Result<(), RunError> {
+        self.pending.clear();
+        self.heal_where(|_| true).await
+    }
+
+    async fn heal_where(&mut self, due: impl Fn(&ActiveFault) -> bool) -> Result<(), RunError> {
+        let mut outcome = Ok(());
+        // The latest first: a fault may stand on an earlier one.
+        for index in (0..self.active.len()).rev() {
+            if !due(&self.active[index]) {
+                continue;
+            }
+            let active = self.active.remove(index);
+            if let Err(error) = self.heal(&active).await {
+                outcome = Err(error);
+            }
+        }
+        outcome
+    }
+
+    async fn heal(&mut self, active: &ActiveFault) -> Result<(), RunError> {
+        self.cluster.heal(&active.undo).await?;
+        let healed = self.now();
+        self.context.store.mark_healed(active.journal, healed)?;
+        if let Some(record) = active.record {
+            self.record.injections[record].healed = Some(healed);
+        }
+        self.context.events.send(Event::Healed(active.undo.clone()));
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+//! One scenario through its phases, and many in turn. What happens goes out as events; what came of it is the record.
+
+mod diagnose;
+mod error;
+mod event;
+mod faults;
+mod pipeline;
+mod record;
+mod snapshot;
+mod target;
+mod watch;
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Cluster;
+use crate::diagnosis::Diagnoser;
+use crate::scenario::Loaded;
+use crate::store::Store;
+use crate::subject::ClusterSpec;
+
+pub use error::RunError;
+pub use event::{Event, Events};
+pub use record::{
+    DiagnoserRecord, Expectation, InjectionRecord, Phase, PhaseRecord, RunRecord, Verdict, ViolationRecord, Wall,
+};
+pub use snapshot::{SnapshotError, SnapshotOutcome, SnapshotPolicy, SnapshotStatus, Update};
+
+use pipeline::Pipeline;
+
+/// One scenario, and all that its file leaves open.
+#[derive(Clone)]
+pub struct Plan {
+    /// The scenario.
+    pub loaded: Loaded,
+    /// The cluster to run it on.
+    pub cluster: ClusterSpec,
+    /// Where its snapshot is, and what is written.
+    pub snapshots: SnapshotPolicy,
+}
+
+/// What a run needs of the world around it.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Who writes the diagnosis.
+    pub diagnoser: &'a dyn Diagnoser,
+    /// The database.
+    pub store: &'a Store,
+    /// Where events go.
+    pub events: &'a Events,
+    /// Asks the run to stop: it then heals, takes the cluster down and ends as an error.
+    pub cancel: &'a CancellationToken,
+}
+
+/// Runs one scenario. Whatever happens in it, an error and a panic included, its faults are healed and its cluster is
+/// taken down before this returns.
+pub async fn run(plan: &Plan, context: Context<'_>) -> RunRecord {
+    let clock = Instant::now();
+    let mut record = new_record(plan, context.diagnoser, new_id());
+    if let Err(error) = run_in(plan, context, &mut record).await {
+        record.verdict = Verdict::Error;
+        record.reasons.push(error.to_string());
+    }
+    record.wall.took_ms = milliseconds(clock);
+    let id = record.wall.run.clone();
+    if let Err(error) = context.store.end_run(&id, record.verdict.word(), &record) {
+        record.verdict = Verdict::Error;
+        record.reasons.push(error.to_string());
+    }
+    context.events.send(Event::Ended(Box::new(record.clone())));
+    record
+}
+
+/// The record of a scenario that is not run any more.
+#[must_use]
+pub fn skipped(plan: &Plan, diagnoser: &dyn Diagnoser, reason: &str) -> RunRecord {
+    let mut record = new_record(plan, diagnoser, String::new());
+    record.verdict = Verdict::Skipped;
+    record.reasons.push(reason.to_owned());
+    record
+}
+
+async fn run_in(plan: &Plan, context: Context<'_>, record: &mut RunRecord) -> Result<(), RunError> {
+    let id = record.wall.run.clone();
+    context.store.start_run(&id, &record.scenario, plan.cluster.backend)?;
+    context.events.send(Event::Started {
+        scenario: record.scenario.clone(),
+        title: record.title.clone(),
+        cluster: describe(plan),
+        diagnoser: record.diagnoser.label.clone(),
+    });
+    let cluster = plan.loaded.subject.cluster(&plan.cluster, &id)?;
+    let mut pipeline = Pipeline::new(plan, context, cluster.as_ref(), record);
+    let outcome = AssertUnwindSafe(pipeline.phases()).catch_unwind().await;
+    let outcome = outcome.unwrap_or_else(|panic| Err(RunError::Panicked(panic_message(panic.as_ref()))));
+    pipeline.conclude(outcome);
+    end_well(&mut pipeline, cluster.as_ref()).await;
+    Ok(())
+}
+
+/// Heals what is not healed and takes the cluster down. What goes wrong here is added to what went wrong before.
+async fn end_well(pipeline: &mut Pipeline<'_>, cluster: &dyn Cluster) {
+    if let Err(error) = pipeline.heal_all().await {
+        pipeline.add_error(&error);
+    }
+    pipeline.begin(Phase::Down);
+    match cluster.down().await {
+        Ok(()) => pipeline.end("nothing left behind".to_owned()),
+        Err(error) => pipeline.add_error(&error.into()),
+    }
+}
+
+fn new_record(plan: &Plan, diagnoser: &dyn Diagnoser, run: String) -> RunRecord {
+    let scenario = &plan.loaded.scenario;
+    RunRecord {
+        format: record::FORMAT,
+        scenario: scenario.name.clone(),
+        title: scenario.title.clone(),
+        tags: scenario.tags.clone(),
+        path: plan.loaded.path.display().to_string(),
+        subject: plan.loaded.subject.name().to_owned(),
+        cluster: plan.cluster.clone(),
+        nodes: plan.loaded.nodes(),
+        diagnoser: DiagnoserRecord { name: diagnoser.name().to_owned(), label: diagnoser.label(), exchange: None },
+        verdict: Verdict::Error,
+        reasons: Vec::new(),
+        phases: Vec::new(),
+        injections: Vec::new(),
+        violations: Vec::new(),
+        evidence: None,
+        diagnosis: None,
+        diagnosis_markdown: None,
+        grounding: None,
+        grade: None,
+        snapshot: None,
+        wall: Wall { run, started: Timestamp::now(), took_ms: 0, phases_ms: std::collections::BTreeMap::new() },
+    }
+}
+
+/// A new run's id: when it started, and four random letters. It says nothing of the scenario, since it may show up in what
+/// a cluster logs.
+fn new_id() -> String {
+    let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(4).collect();
+    format!("{}-{}", Timestamp::now().strftime("%Y%m%d-%H%M%S"), random.to_lowercase())
+}
+
+fn describe(plan: &Plan) -> String {
+    let subject = plan.loaded.subject;
+    let nodes: Vec<String> = subject
+        .roles()
+        .iter()
+        .map(|role| format!("{} {}", plan.cluster.nodes.get(role.name).copied().unwrap_or(role.usual), role.name))
+        .collect();
+    format!("{} on {}: {}, seed {}", subject.name(), plan.cluster.backend, nodes.join(" + "), plan.cluster.seed)
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("without a message").to_owned()
+}

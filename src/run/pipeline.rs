@@ -1,0 +1,238 @@
+//! The phases of one run, in their order.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::error::RunError;
+use super::event::Event;
+use super::faults::ActiveFault;
+use super::record::{Expectation, Phase, PhaseRecord, RunRecord, Verdict};
+use super::watch::seconds;
+use super::{Context, Plan, milliseconds};
+use crate::clock::{self, after, span_between};
+use crate::cluster::Cluster;
+use crate::monitor::{Monitor, Violation};
+use crate::reading::{NodeName, Observation};
+use crate::scenario::FaultEntry;
+
+/// A run under way.
+pub(crate) struct Pipeline<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) context: Context<'a>,
+    pub(super) cluster: &'a dyn Cluster,
+    pub(super) record: &'a mut RunRecord,
+    pub(super) monitor: Monitor,
+    pub(super) next_poll: Timestamp,
+    /// The last observation of the steady time.
+    pub(super) steady: Option<Observation>,
+    /// The observation that found the first violation.
+    pub(super) first_detection: Option<Observation>,
+    /// The last observation.
+    pub(super) latest: Option<Observation>,
+    /// The open tickets: their numbers by invariant and node.
+    pub(super) tickets: BTreeMap<(String, NodeName), i64>,
+    /// What fired, in order.
+    pub(super) demands: Vec<(Violation, Expectation)>,
+    /// The faults still to be done, with their time.
+    pub(super) pending: Vec<(Timestamp, FaultEntry)>,
+    /// The faults in the journal that are not healed.
+    pub(super) active: Vec<ActiveFault>,
+    /// The phase under way, and when it began.
+    phase: Option<(Phase, Timestamp, Instant)>,
+}
+
+impl<'a> Pipeline<'a> {
+    pub(super) fn new(plan: &'a Plan, context: Context<'a>, cluster: &'a dyn Cluster, record: &'a mut RunRecord) -> Self {
+        record.nodes = cluster.nodes().to_vec();
+        Self {
+            plan,
+            context,
+            cluster,
+            monitor: Monitor::new(plan.loaded.subject.invariants(), &record.nodes),
+            record,
+            next_poll: cluster.clock().now(),
+            steady: None,
+            first_detection: None,
+            latest: None,
+            tickets: BTreeMap::new(),
+            demands: Vec::new(),
+            pending: Vec::new(),
+            active: Vec::new(),
+            phase: None,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.cluster.clock().now()
+    }
+
+    /// Everything but the clean-up.
+    pub(super) async fn phases(&mut self) -> Result<(), RunError> {
+        self.begin(Phase::Up);
+        self.cluster.up(self.context.cancel).await?;
+        self.end(format!("{} nodes healthy", self.record.nodes.len()));
+        self.reach_steady().await?;
+        let detected = self.detect().await?;
+        if detected && self.plan.loaded.scenario.rubric.is_some() {
+            self.diagnose_and_grade().await?;
+        }
+        self.recover().await
+    }
+
+    /// Waits until every invariant has held for long enough.
+    async fn reach_steady(&mut self) -> Result<(), RunError> {
+        self.begin(Phase::Steady);
+        let steady = self.plan.loaded.scenario.steady.clone();
+        let deadline = after(self.now(), steady.timeout.0);
+        // A watch of its own: what fires while the cluster is still starting is no ticket.
+        let mut monitor = Monitor::new(self.plan.loaded.subject.invariants(), &self.record.nodes);
+        let mut holds_since = None;
+        loop {
+            let observation = self.observe().await?;
+            monitor.poll(&observation);
+            holds_since = monitor.healthy().then(|| holds_since.unwrap_or(observation.at));
+            let at = observation.at;
+            self.latest = Some(observation);
+            if holds_since.is_some_and(|since| span_between(since, at) >= steady.hold.0) {
+                self.steady.clone_from(&self.latest);
+                self.end(format!("every invariant held for {}", steady.hold));
+                return Ok(());
+            }
+            if at >= deadline {
+                return Err(RunError::NotSteady { timeout: steady.timeout.0, reason: self.what_does_not_hold() });
+            }
+            clock::sleep(self.cluster.clock(), span_between(self.now(), self.next_poll), self.context.cancel).await?;
+        }
+    }
+
+    /// What does not hold in the last observation, in words.
+    fn what_does_not_hold(&self) -> String {
+        let Some(latest) = &self.latest else { return "nothing was observed".to_owned() };
+        let mut bad = Vec::new();
+        for invariant in self.plan.loaded.subject.invariants() {
+            for node in crate::subject::nodes_of(invariant, &self.record.nodes) {
+                match (invariant.check)(latest, &node) {
+                    crate::subject::Finding::Holds => {}
+                    crate::subject::Finding::Violated(because) => bad.push(format!("{} on {node}: {because}", invariant.name)),
+                    crate::subject::Finding::Unknown(reason) => {
+                        bad.push(format!("{} on {node} is unknown: {reason}", invariant.name));
+                    }
+                }
+            }
+        }
+        if bad.is_empty() { "it held, but not for long enough".to_owned() } else { bad.join("; ") }
+    }
+
+    /// Does the faults and watches for what the scenario expects. Says whether all of it was seen.
+    async fn detect(&mut self) -> Result<bool, RunError> {
+        self.begin(Phase::Detect);
+        let scenario = &self.plan.loaded.scenario;
+        let start = self.now();
+        self.pending = scenario.faults.iter().map(|entry| (after(start, entry.at.0), entry.clone())).collect();
+        if let Some(quiet) = scenario.expect.quiet {
+            self.watch_until(after(start, quiet.0), |_| false).await?;
+            self.end(format!("watched for {quiet}"));
+            return Ok(true);
+        }
+        // The first fault is done at once or when it is due: the clock of detection starts with its effect.
+        self.watch_until(Timestamp::MAX, |run| run.first_effect().is_some() || run.pending.is_empty()).await?;
+        let clock_start = self.first_effect().unwrap_or(start);
+        let expected = scenario.expect.violations.clone();
+        let longest = expected.iter().map(|violation| violation.within.0).max().unwrap_or_default();
+        let all_seen = |run: &Self| {
+            let seen = |invariant: &str, on: &NodeName| {
+                run.record.violations.iter().any(|one| one.invariant == invariant && run.is_at(on, &one.node))
+            };
+            expected.iter().all(|violation| seen(&violation.invariant, &violation.on))
+        };
+        let detected = self.watch_until(after(clock_start, longest), all_seen).await?;
+        if detected {
+            self.heal_detected().await?;
+            self.watch_until(after(self.now(), scenario.expect.watch.0), |_| false).await?;
+        }
+        let fired = self.record.violations.len();
+        self.end(format!("{fired} violation{} detected", if fired == 1 { "" } else { "s" }));
+        Ok(detected)
+    }
+
+    /// Ends the faults and waits until every invariant holds again.
+    async fn recover(&mut self) -> Result<(), RunError> {
+        self.begin(Phase::Recover);
+        self.heal_all().await?;
+        let within = self.plan.loaded.scenario.recover.within;
+        let healed = self.now();
+        let fresh = |run: &Self| run.latest.as_ref().is_some_and(|latest| latest.at > healed);
+        let well = self.watch_until(after(healed, within.0), |run| fresh(run) && run.monitor.healthy()).await?;
+        if well {
+            self.end("every invariant holds again".to_owned());
+        } else {
+            self.record.reasons.push(format!("not recovered within {within}: {}", self.what_does_not_hold()));
+            self.end("not recovered".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Turns what the phases came to into the verdict.
+    pub(super) fn conclude(&mut self, outcome: Result<(), RunError>) {
+        self.phase = None;
+        if let Err(error) = outcome {
+            return self.add_error(&error);
+        }
+        self.judge_detection();
+        let record = &mut self.record;
+        if let Some(grade) = &record.grade
+            && !grade.passed()
+        {
+            let missed: Vec<&str> = grade.checks.iter().filter(|check| !check.met).map(|check| check.id.as_str()).collect();
+            let (score, needed) = (grade.score, grade.needed);
+            record.reasons.push(format!("rubric: {score:.2} of {needed:.2} needed; not met: {}", missed.join(", ")));
+        }
+        if let Some(snapshot) = &record.snapshot
+            && !snapshot.good()
+        {
+            let what = if snapshot.status == super::SnapshotStatus::New { "is new" } else { "differs" };
+            record.reasons.push(format!("snapshot {} {what}: review it by `cargo insta review`, or accept it by --accept", snapshot.path));
+        }
+        record.verdict = if record.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };
+    }
+
+    /// What was detected against what was expected.
+    fn judge_detection(&mut self) {
+        let mut reasons = Vec::new();
+        for expected in &self.plan.loaded.scenario.expect.violations {
+            let found = self.record.violations.iter().find(|one| one.invariant == expected.invariant && self.is_at(&expected.on, &one.node));
+            match found.map(|violation| violation.after_fault) {
+                None => reasons.push(format!("not detected: {} on {} within {}", expected.invariant, expected.on, expected.within)),
+                Some(Some(after)) if after > expected.within.0.as_secs_f64() => {
+                    reasons.push(format!("detected late: {} after {after} s, not within {}", expected.invariant, expected.within));
+                }
+                Some(_) => {}
+            }
+        }
+        let unexpected = self.record.violations.iter().filter(|violation| violation.expectation == Expectation::Unexpected);
+        reasons.extend(unexpected.map(|one| format!("false alarm: {} on {}: {}", one.invariant, one.node, one.because)));
+        // Before what recovery has to say: this happened first.
+        self.record.reasons.splice(0..0, reasons);
+    }
+
+    /// Makes the run an error.
+    pub(super) fn add_error(&mut self, error: &RunError) {
+        self.record.verdict = Verdict::Error;
+        self.record.reasons.push(error.to_string());
+    }
+
+    pub(super) fn begin(&mut self, phase: Phase) {
+        self.phase = Some((phase, self.now(), Instant::now()));
+        self.context.events.send(Event::PhaseBegan { phase });
+    }
+
+    pub(super) fn end(&mut self, outcome: String) {
+        let Some((phase, began, wall)) = self.phase.take() else { return };
+        let ended = self.now();
+        self.record.phases.push(PhaseRecord { phase, began, ended });
+        self.record.wall.phases_ms.insert(phase.word().to_owned(), milliseconds(wall));
+        self.context.events.send(Event::PhaseEnded { phase, outcome, seconds: seconds(span_between(began, ended)) });
+    }
+}

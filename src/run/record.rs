@@ -1,0 +1,207 @@
+//! The run record: the one JSON document that every report is made from.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::snapshot::SnapshotOutcome;
+use crate::cluster::{Fault, Node};
+use crate::diagnosis::{Bundle, Diagnosis, Exchange};
+use crate::grade::grounding::Grounding;
+use crate::grade::rubric::Grade;
+use crate::reading::NodeName;
+use crate::subject::ClusterSpec;
+
+/// The format of the record. It is raised when a field changes its meaning or goes.
+pub(super) const FORMAT: u32 = 1;
+
+/// What became of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// All that was expected was seen, and the diagnosis is good enough.
+    Pass,
+    /// Something was not as expected, or the diagnosis is not good enough.
+    Fail,
+    /// The harness or the environment broke: it says nothing of the diagnosis.
+    Error,
+    /// It was not run, since the one before it was interrupted.
+    Skipped,
+}
+
+impl Verdict {
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Error => "error",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// What a run goes through, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The cluster is brought up.
+    Up,
+    /// Every invariant is waited for to hold.
+    Steady,
+    /// The faults are done, and what they do is watched.
+    Detect,
+    /// The diagnosis is asked for.
+    Diagnose,
+    /// It is graded.
+    Grade,
+    /// The faults are undone, and the cluster is waited for to be well.
+    Recover,
+    /// The cluster is taken down.
+    Down,
+}
+
+impl Phase {
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Steady => "steady",
+            Self::Detect => "detect",
+            Self::Diagnose => "diagnose",
+            Self::Grade => "grade",
+            Self::Recover => "recover",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// A phase, and when it was in the cluster's time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseRecord {
+    /// Which.
+    pub phase: Phase,
+    /// When it began.
+    pub began: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+}
+
+/// One done fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InjectionRecord {
+    /// What was done.
+    pub fault: Fault,
+    /// When.
+    pub done: Timestamp,
+    /// When its effect was seen: the clock of detection starts here.
+    pub bit: Option<Timestamp>,
+    /// When it was undone.
+    pub healed: Option<Timestamp>,
+}
+
+/// How a violation stands to what the scenario expects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expectation {
+    /// It had to be detected.
+    Expected,
+    /// It may be.
+    Allowed,
+    /// It should not have been.
+    Unexpected,
+}
+
+/// One detected violation; it has a ticket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ViolationRecord {
+    /// The invariant.
+    pub invariant: String,
+    /// Where.
+    pub node: NodeName,
+    /// What was seen.
+    pub because: String,
+    /// When it was detected.
+    pub detected: Timestamp,
+    /// Seconds from the effect of the first fault; none if there was no fault.
+    pub after_fault: Option<f64>,
+    /// How it stands to what the scenario expects.
+    pub expectation: Expectation,
+    /// When the invariant held again.
+    pub resolved: Option<Timestamp>,
+}
+
+/// Who wrote the diagnosis.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiagnoserRecord {
+    /// `claude` or `rules`.
+    pub name: String,
+    /// The same as a person is told it.
+    pub label: String,
+    /// The call to a model; none if none was asked.
+    pub exchange: Option<Exchange>,
+}
+
+/// What differs between two runs that are the same otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wall {
+    /// The run's id.
+    pub run: String,
+    /// When it started.
+    pub started: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// How long each phase took, in milliseconds.
+    pub phases_ms: BTreeMap<String, u64>,
+}
+
+/// All that is known of one run. On the embedded backend, two runs of the same scenario with the same seed have the same
+/// record to the byte, but for [`Wall`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The format of this document.
+    pub format: u32,
+    /// The scenario's name.
+    pub scenario: String,
+    /// Its title.
+    pub title: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Its file.
+    pub path: String,
+    /// The subject.
+    pub subject: String,
+    /// The cluster that was asked for.
+    pub cluster: ClusterSpec,
+    /// Its members.
+    pub nodes: Vec<Node>,
+    /// Who wrote the diagnosis.
+    pub diagnoser: DiagnoserRecord,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Why, if it is no pass.
+    pub reasons: Vec<String>,
+    /// What it went through.
+    pub phases: Vec<PhaseRecord>,
+    /// What was done to the cluster.
+    pub injections: Vec<InjectionRecord>,
+    /// What was detected.
+    pub violations: Vec<ViolationRecord>,
+    /// What the diagnoser was shown.
+    pub evidence: Option<Bundle>,
+    /// What it said.
+    pub diagnosis: Option<Diagnosis>,
+    /// The same for people, as Markdown.
+    pub diagnosis_markdown: Option<String>,
+    /// How its claims are grounded.
+    pub grounding: Option<Grounding>,
+    /// How it was graded.
+    pub grade: Option<Grade>,
+    /// How it compares with its snapshot.
+    pub snapshot: Option<SnapshotOutcome>,
+    /// What differs between two runs that are the same otherwise.
+    pub wall: Wall,
+}

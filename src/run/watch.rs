@@ -1,0 +1,148 @@
+//! The watch loop: a poll each interval, tickets for what fires, and between the polls the faults that are due.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::error::RunError;
+use super::event::Event;
+use super::pipeline::Pipeline;
+use super::record::{Expectation, ViolationRecord};
+use crate::clock::{self, after, span_between};
+use crate::monitor::{Change, Violation};
+use crate::reading::{NodeName, Observation};
+use crate::scenario::TARGET;
+use crate::store::TicketState;
+
+impl Pipeline<'_> {
+    /// Watches until `done` says so, but not past the deadline. Says whether it was done.
+    pub(super) async fn watch_until(
+        &mut self,
+        deadline: Timestamp,
+        done: impl Fn(&Self) -> bool,
+    ) -> Result<bool, RunError> {
+        loop {
+            self.do_due_faults().await?;
+            if done(self) {
+                return Ok(true);
+            }
+            let now = self.now();
+            if now >= deadline {
+                return Ok(false);
+            }
+            let wake = [Some(self.next_poll), self.next_due(), Some(deadline)].into_iter().flatten().min().unwrap_or(deadline);
+            clock::sleep(self.cluster.clock(), span_between(now, wake), self.context.cancel).await?;
+            if self.now() >= self.next_poll {
+                self.poll().await?;
+            }
+        }
+    }
+
+    /// Observes the cluster without the watch: for the time before it.
+    pub(super) async fn observe(&mut self) -> Result<Observation, RunError> {
+        let begun = self.now();
+        let observation = tokio::select! {
+            biased;
+            () = self.context.cancel.cancelled() => return Err(RunError::Interrupted),
+            observation = self.plan.loaded.subject.observe(self.cluster) => observation,
+        };
+        self.next_poll = after(begun, self.plan.loaded.scenario.monitor.every.0);
+        self.context.events.send(Event::Observed(Box::new(observation.clone())));
+        Ok(observation)
+    }
+
+    async fn poll(&mut self) -> Result<(), RunError> {
+        let observation = self.observe().await?;
+        let changes = self.monitor.poll(&observation);
+        if self.first_detection.is_none() && changes.iter().any(|change| matches!(change, Change::Violated(_))) {
+            self.first_detection = Some(observation.clone());
+        }
+        self.latest = Some(observation);
+        for change in changes {
+            match change {
+                Change::Violated(violation) => self.open_ticket(violation)?,
+                Change::Resolved { invariant, node } => self.resolve_ticket(&invariant, &node)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn open_ticket(&mut self, violation: Violation) -> Result<(), RunError> {
+        let at = self.latest.as_ref().map_or_else(|| self.now(), |observation| observation.at);
+        let ticket = self.context.store.open_ticket(
+            &self.record.wall.run,
+            &violation.invariant,
+            &violation.node,
+            &violation.because,
+            at,
+        )?;
+        self.tickets.insert((violation.invariant.clone(), violation.node.clone()), ticket);
+        let after_fault = self.first_effect().map(|effect| seconds(span_between(effect, at)));
+        let expectation = self.expectation(&violation.invariant, &violation.node);
+        self.record.violations.push(ViolationRecord {
+            invariant: violation.invariant.clone(),
+            node: violation.node.clone(),
+            because: violation.because.clone(),
+            detected: at,
+            after_fault,
+            expectation,
+            resolved: None,
+        });
+        let changed = self.changed_readings(&violation.node);
+        self.demands.push((violation.clone(), expectation));
+        self.context.events.send(Event::Detected { violation, after_fault, expectation, changed });
+        Ok(())
+    }
+
+    fn resolve_ticket(&mut self, invariant: &str, node: &NodeName) -> Result<(), RunError> {
+        let at = self.latest.as_ref().map_or_else(|| self.now(), |observation| observation.at);
+        if let Some(ticket) = self.tickets.remove(&(invariant.to_owned(), node.clone())) {
+            self.context.store.move_ticket(ticket, TicketState::Resolved, at)?;
+        }
+        let live = |record: &&mut ViolationRecord| {
+            record.invariant == invariant && record.node == *node && record.resolved.is_none()
+        };
+        if let Some(record) = self.record.violations.iter_mut().find(live) {
+            record.resolved = Some(at);
+        }
+        self.context.events.send(Event::Resolved { invariant: invariant.to_owned(), node: node.clone(), at });
+        Ok(())
+    }
+
+    /// How a violation stands to what the scenario expects.
+    fn expectation(&self, invariant: &str, node: &NodeName) -> Expectation {
+        let expect = &self.plan.loaded.scenario.expect;
+        if expect.violations.iter().any(|expected| expected.invariant == invariant && self.is_at(&expected.on, node)) {
+            Expectation::Expected
+        } else if expect.allow.iter().any(|allowed| allowed == invariant) {
+            Expectation::Allowed
+        } else {
+            Expectation::Unexpected
+        }
+    }
+
+    /// Whether a place that the scenario names is this node.
+    pub(super) fn is_at(&self, place: &NodeName, node: &NodeName) -> bool {
+        if place.as_str() == TARGET { self.target() == Some(node) } else { place == node }
+    }
+
+    /// What is not as it was in the steady time, on one node: name, before, now.
+    fn changed_readings(&self, node: &NodeName) -> Vec<(String, String, String)> {
+        let (Some(before), Some(now)) = (&self.steady, &self.latest) else { return Vec::new() };
+        now.readings
+            .iter()
+            .filter(|reading| reading.node == *node)
+            .map(|reading| (reading, before.value(node, &reading.name)))
+            .filter(|(reading, before)| reading.value != *before)
+            .map(|(reading, before)| {
+                let suffix = reading.unit.suffix();
+                (reading.name.clone(), format!("{before}{suffix}"), format!("{}{suffix}", reading.value))
+            })
+            .collect()
+    }
+}
+
+/// Seconds, to a tenth.
+pub(super) fn seconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 10.0).round() / 10.0
+}

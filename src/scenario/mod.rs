@@ -1,0 +1,92 @@
+//! The scenario file: its types, how it is found, read and checked, and its JSON Schema. The only room that reads YAML
+//! that a user wrote.
+
+mod check;
+mod find;
+mod mistake;
+mod model;
+mod shape;
+mod tree;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::cluster::Node;
+use crate::subject::{self, Subject};
+
+pub use find::{FindError, find};
+pub use mistake::{Mistake, Place, ScenarioError};
+pub use model::{
+    ClusterPart, Expect, ExpectedViolation, FaultEntry, Kill, MonitorPart, Pick, Recover, Scenario, Span, Steady, Target,
+    Until,
+};
+use tree::Tree;
+
+pub use crate::grade::rubric::{Check, Rubric, Scalar, TARGET};
+/// A scenario that was read and found right.
+#[derive(Clone)]
+pub struct Loaded {
+    /// The file.
+    pub path: PathBuf,
+    /// What it says.
+    pub scenario: Scenario,
+    /// The subject that it names.
+    pub subject: &'static dyn Subject,
+    /// The line of each check of the rubric in the file, counted from 1.
+    pub check_lines: Vec<usize>,
+}
+
+impl Loaded {
+    /// The nodes of the cluster that it wants.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<Node> {
+        subject::nodes(self.subject, &self.scenario.cluster.nodes)
+    }
+}
+
+/// Reads and checks a file.
+pub fn load(path: &Path) -> Result<Loaded, ScenarioError> {
+    let unreadable = |source| ScenarioError::Unreadable { path: path.to_owned(), source };
+    parse(path, &fs::read_to_string(path).map_err(unreadable)?)
+}
+
+/// Reads and checks the text of a file; `path` names it in errors.
+pub fn parse(path: &Path, text: &str) -> Result<Loaded, ScenarioError> {
+    let fail = |mistakes| Err(ScenarioError::mistakes(path, text, mistakes));
+    let tree = match Tree::read(text) {
+        Ok(tree) => tree,
+        Err(mistake) => return fail(vec![mistake]),
+    };
+    let mistakes = shape::check(&tree, &json_schema());
+    if !mistakes.is_empty() {
+        return fail(mistakes);
+    }
+    let scenario: Scenario = match serde_json::from_value(tree.to_json()) {
+        Ok(scenario) => scenario,
+        Err(error) => return fail(vec![Mistake::new(tree.place(&[]), error.to_string())]),
+    };
+    let mistakes = check::check(&tree, &scenario);
+    match find_subject(&scenario.subject) {
+        Some(subject) if mistakes.is_empty() => {
+            let checks = scenario.rubric.as_ref().map_or(0, |rubric| rubric.checks.len());
+            let place = |index: usize| tree.place(&["rubric".into(), "checks".into(), index.into()]);
+            let check_lines = (0..checks).map(|index| line_at(text, place(index).offset)).collect();
+            Ok(Loaded { path: path.to_owned(), scenario, subject, check_lines })
+        }
+        _ => fail(mistakes),
+    }
+}
+
+/// The JSON Schema of a scenario file, for editors.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(Scenario).to_value()
+}
+
+fn find_subject(name: &str) -> Option<&'static dyn Subject> {
+    subject::all().into_iter().find(|subject| subject.name() == name)
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}

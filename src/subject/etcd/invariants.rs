@@ -1,0 +1,29 @@
+//! What must hold of an etcd cluster.
+
+use std::time::Duration;
+
+use super::super::{CLUSTER, Finding, Invariant, check_word};
+use crate::reading::Value;
+
+pub(super) const INVARIANTS: &[Invariant] = &[
+    Invariant {
+        name: "member_down",
+        demands: "the member answers its status API",
+        role: "etcd",
+        // One late answer on a busy machine is not a dead member.
+        grace: Duration::from_secs(2),
+        check: |observation, node| check_word(observation, node, "status_api", &["answers"]),
+    },
+    Invariant {
+        name: "no_leader",
+        demands: "at least one member knows a leader",
+        role: CLUSTER,
+        // An election takes 1 to 2 s with the usual election timeout of 1 s.
+        grace: Duration::from_secs(5),
+        check: |observation, node| match observation.value(node, "leader") {
+            Value::Text(name) if name == "none" => Finding::Violated("no member knows a leader".to_owned()),
+            Value::Text(_) => Finding::Holds,
+            value => Finding::Unknown(value.to_string()),
+        },
+    },
+];
