@@ -81,6 +81,12 @@ impl Value {
         Self::Unknown { unknown: reason.to_string() }
     }
 
+    /// The value as a person reads it; a number with its unit.
+    #[must_use]
+    pub fn with_unit(&self, unit: Unit) -> String {
+        if matches!(self, Self::Number(_)) { format!("{self}{}", unit.suffix()) } else { self.to_string() }
+    }
+
     /// The number, if it is one.
     #[must_use]
     pub fn number(&self) -> Option<f64> {
@@ -164,7 +170,7 @@ pub struct Reading {
 
 impl fmt::Display for Reading {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {} = {}{}", self.node, self.name, self.value, self.unit.suffix())
+        write!(formatter, "{} {} = {}", self.node, self.name, self.value.with_unit(self.unit))
     }
 }
 

@@ -54,7 +54,13 @@ struct Arguments {
     command: Option<Command>,
 
     /// The database of runs, tickets and injections.
-    #[arg(long, value_name = "FILE", global = true, env = "OPERATOR_RUN_DB", default_value = ".operator-run/operator-run.db")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        env = "OPERATOR_RUN_DB",
+        default_value = ".operator-run/operator-run.db"
+    )]
     db: PathBuf,
 }
 

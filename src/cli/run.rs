@@ -76,7 +76,12 @@ struct Prepared {
     store: Store,
 }
 
-pub(super) async fn run(arguments: &RunArgs, database: &Path, screen: &MultiProgress, cancel: &CancellationToken) -> Exit {
+pub(super) async fn run(
+    arguments: &RunArgs,
+    database: &Path,
+    screen: &MultiProgress,
+    cancel: &CancellationToken,
+) -> Exit {
     let prepared = match prepare(arguments, database) {
         Ok(prepared) => prepared,
         Err(Refusal(exit, message)) => return complain(exit, &message),
@@ -139,7 +144,8 @@ fn write_junit(path: &Path, records: &[RunRecord]) -> Exit {
 fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
     let loaded = load_all(&arguments.scenarios)?;
     let variable = |name: &str| std::env::var(name).ok();
-    let update = Update::resolve(arguments.accept, &variable).map_err(|error| Refusal(Exit::Usage, error.to_string()))?;
+    let update =
+        Update::resolve(arguments.accept, &variable).map_err(|error| Refusal(Exit::Usage, error.to_string()))?;
     let snapshots = SnapshotPolicy { folder: arguments.snapshots.clone(), update };
     let mut runs = Vec::new();
     for loaded in loaded {
@@ -191,7 +197,9 @@ fn backend(asked: Option<Backend>, subject: &dyn Subject) -> Result<Backend, Ref
             let message = format!("{} does not run on {asked}; it runs on {}", subject.name(), has.join(" and "));
             Err(Refusal(Exit::Usage, message))
         }
-        None => has.first().copied().ok_or_else(|| Refusal(Exit::Environment, format!("{} has no backend", subject.name()))),
+        None => {
+            has.first().copied().ok_or_else(|| Refusal(Exit::Environment, format!("{} has no backend", subject.name())))
+        }
     }
 }
 

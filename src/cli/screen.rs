@@ -11,7 +11,10 @@ const LOG_VARIABLE: &str = "OPERATOR_RUN_LOG";
 
 /// Starts logging to standard error.
 pub(super) fn start_log(screen: &MultiProgress) {
-    let filter = EnvFilter::builder().with_env_var(LOG_VARIABLE).with_default_directive(tracing::Level::WARN.into()).from_env_lossy();
+    let filter = EnvFilter::builder()
+        .with_env_var(LOG_VARIABLE)
+        .with_default_directive(tracing::Level::WARN.into())
+        .from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(Screen(screen.clone())).with_target(false).init();
 }
 

@@ -20,7 +20,10 @@ pub(super) struct TicketsArgs {
 
 pub(super) fn show(arguments: &TicketsArgs, database: &Path) -> Exit {
     if !database.exists() {
-        return complain(Exit::Environment, &format!("there is no database {}: nothing was run yet, or name it by --db", database.display()));
+        return complain(
+            Exit::Environment,
+            &format!("there is no database {}: nothing was run yet, or name it by --db", database.display()),
+        );
     }
     let text = Store::open(database).and_then(|store| match arguments.ticket {
         Some(ticket) => one(&store, ticket),

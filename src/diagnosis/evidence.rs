@@ -133,12 +133,19 @@ impl Bundle {
             })
             .collect();
         readings.sort_by_key(|row| !row.changed());
-        readings.iter_mut().for_each(|row| row.id = number());
+        for row in &mut readings {
+            row.id = number();
+        }
 
         let (logs, logs_left_out) = pick_logs(logs, at.at);
         let logs = logs
             .into_iter()
-            .map(|line| EvidenceLog { id: number(), offset: offset(line.at), node: line.node.clone(), text: line.text.clone() })
+            .map(|line| EvidenceLog {
+                id: number(),
+                offset: offset(line.at),
+                node: line.node.clone(),
+                text: line.text.clone(),
+            })
             .collect();
         Self {
             subject: subject.name().to_owned(),

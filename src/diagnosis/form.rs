@@ -60,7 +60,8 @@ pub fn check(diagnosis: &Diagnosis, schema: &Json, bundle: &Bundle) -> Result<()
     empty(diagnosis.hypotheses.is_empty(), "hypotheses")?;
     empty(diagnosis.root_cause.explanation.trim().is_empty(), "root_cause.explanation")?;
     // What a claim refers to is graded (grounding), but a hypothesis that rests on nothing that exists is no hypothesis.
-    let references = diagnosis.hypotheses.iter().flat_map(|hypothesis| [&hypothesis.supporting, &hypothesis.contradicting]);
+    let references =
+        diagnosis.hypotheses.iter().flat_map(|hypothesis| [&hypothesis.supporting, &hypothesis.contradicting]);
     let missing = references.flatten().find(|reference| !bundle.has(reference));
     missing.map_or(Ok(()), |EvidenceRef(id)| Err(format!("a hypothesis cites {id}, which does not exist")))
 }

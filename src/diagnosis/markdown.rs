@@ -36,7 +36,9 @@ pub fn write(diagnosis: &Diagnosis, bundle: &Bundle) -> String {
             hypothesis.category, hypothesis.component
         );
     }
-    text.push_str("\n## Options\n\n| action | on | benefit | risk | can be undone |\n| --- | --- | --- | --- | --- |\n");
+    text.push_str(
+        "\n## Options\n\n| action | on | benefit | risk | can be undone |\n| --- | --- | --- | --- | --- |\n",
+    );
     for option in &diagnosis.options {
         let undo = if option.reversible { "yes" } else { "no" };
         let _ = writeln!(
@@ -94,8 +96,8 @@ fn list(text: &mut String, title: &str, items: impl Iterator<Item = String>) {
 
 fn evidence(claim: &super::Claim, bundle: &Bundle) -> String {
     let shown = if let Some(row) = bundle.row(&claim.reference) {
-        let [before, at, after] = row.values();
-        format!("{} {}: {before} → {at} → {after}{}", row.node, row.name, row.unit.suffix())
+        let [before, at, after] = row.values().map(|value| value.with_unit(row.unit));
+        format!("{} {}: {before} → {at} → {after}", row.node, row.name)
     } else if let Some(log) = bundle.log(&claim.reference) {
         format!("{}: {}", log.node, log.text)
     } else {

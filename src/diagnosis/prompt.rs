@@ -49,7 +49,11 @@ fn system(subject: &dyn Subject) -> String {
 fn user(bundle: &Bundle) -> String {
     let mut text = String::from("# Ticket\n");
     for ticket in &bundle.tickets {
-        let _ = writeln!(text, "- {} on {}: {} (it demands: {})", ticket.invariant, ticket.node, ticket.because, ticket.demands);
+        let _ = writeln!(
+            text,
+            "- {} on {}: {} (it demands: {})",
+            ticket.invariant, ticket.node, ticket.because, ticket.demands
+        );
     }
     text.push_str("\n# Cluster\n");
     for node in &bundle.nodes {
@@ -62,7 +66,7 @@ fn user(bundle: &Bundle) -> String {
          comes first.\n\nref | node | source | reading | {before:+.1} s | {at:+.1} s | {after:+.1} s\n--- | --- | --- | --- | --- | --- | ---"
     );
     for row in &bundle.readings {
-        let [before, at, after] = row.values().map(|value| format!("{value}{}", row.unit.suffix()));
+        let [before, at, after] = row.values().map(|value| value.with_unit(row.unit));
         let _ = writeln!(text, "{} | {} | {} | {} | {before} | {at} | {after}", row.id, row.node, row.source, row.name);
     }
     write_logs(&mut text, bundle);

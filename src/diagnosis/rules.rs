@@ -10,9 +10,8 @@ use crate::subject::{self, Action, CLUSTER, Expected, Scope, Sign, Signature, Su
 
 use super::evidence::EvidenceRow;
 use super::{
-    ActionOption, Answer, Availability, Bundle, Category, Claim, Component, Diagnoser, DiagnoserError,
-    Diagnosis, EvidenceRef, Hypothesis, HypothesisVerdict, Impact, Question, Recommendation, RootCause, Severity,
-    TimelineEntry,
+    ActionOption, Answer, Availability, Bundle, Category, Claim, Component, Diagnoser, DiagnoserError, Diagnosis,
+    EvidenceRef, Hypothesis, HypothesisVerdict, Impact, Question, Recommendation, RootCause, Severity, TimelineEntry,
 };
 
 /// The share of a signature's weight that must be there for it to be the answer.
@@ -117,7 +116,13 @@ fn shows(sign: &Sign, row: &EvidenceRow) -> bool {
     })
 }
 
-fn confirmed(subject: &dyn Subject, bundle: &Bundle, suspect: &NodeName, best: &Fit<'_>, fits: &[Fit<'_>]) -> Diagnosis {
+fn confirmed(
+    subject: &dyn Subject,
+    bundle: &Bundle,
+    suspect: &NodeName,
+    best: &Fit<'_>,
+    fits: &[Fit<'_>],
+) -> Diagnosis {
     let signature = best.signature;
     let component = Component(suspect.0.clone());
     let actions: Vec<&Action> = signature.actions.iter().filter_map(|name| find_action(subject, name)).collect();
@@ -138,8 +143,16 @@ fn confirmed(subject: &dyn Subject, bundle: &Bundle, suspect: &NodeName, best: &
             action: first.map_or("gather_evidence", |action| action.name).into(),
             target: component,
             rationale: first.map_or_else(String::new, |action| format!("It {}; risk: {}.", action.does, action.risk)),
-            first_commands: first.map(|action| command(action, suspect)).into_iter().filter(|line| !line.is_empty()).collect(),
-            verify_by: bundle.tickets.iter().map(|ticket| format!("{} holds again on {}", ticket.invariant, ticket.node)).collect(),
+            first_commands: first
+                .map(|action| command(action, suspect))
+                .into_iter()
+                .filter(|line| !line.is_empty())
+                .collect(),
+            verify_by: bundle
+                .tickets
+                .iter()
+                .map(|ticket| format!("{} holds again on {}", ticket.invariant, ticket.node))
+                .collect(),
         },
         confidence: (best.share * 100.0).round() / 100.0,
         unknowns: unknowns(bundle),
@@ -169,7 +182,10 @@ fn undecided(subject: &dyn Subject, bundle: &Bundle, suspect: &NodeName, fits: &
             action: "gather_evidence".into(),
             target: component,
             rationale: "What would tell the causes apart was not read.".to_owned(),
-            first_commands: find_action(subject, "gather_evidence").map(|action| command(action, suspect)).into_iter().collect(),
+            first_commands: find_action(subject, "gather_evidence")
+                .map(|action| command(action, suspect))
+                .into_iter()
+                .collect(),
             verify_by: vec!["one cause fits the evidence and the others do not".to_owned()],
         },
         confidence: 0.2,
@@ -197,9 +213,9 @@ fn option(action: &Action, target: &Component) -> ActionOption {
 
 fn claim(row: &EvidenceRow) -> Claim {
     let value = if row.after == row.at || row.after.unknown_reason().is_some() { &row.at } else { &row.after };
-    let suffix = row.unit.suffix();
-    let before = if row.before == *value { "as before".to_owned() } else { format!("before it was {}{suffix}", row.before) };
-    let claim = format!("{} {} is {value}{suffix}, {before}", row.node, row.name);
+    let before = row.before.with_unit(row.unit);
+    let before = if row.before == *value { "as before".to_owned() } else { format!("before it was {before}") };
+    let claim = format!("{} {} is {}, {before}", row.node, row.name, value.with_unit(row.unit));
     Claim { reference: row.id.clone(), claim }
 }
 

@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn numbers_are_found_with_units_and_not_in_names() {
-        let found: Vec<f64> = numbers("tikv1 at E12: 20.5 s, 3GiB (137), -4.0; 2026-01-02 and v8.5 end 7.").map(|n| n.value).collect();
+        let found: Vec<f64> =
+            numbers("tikv1 at E12: 20.5 s, 3GiB (137), -4.0; 2026-01-02 and v8.5 end 7.").map(|n| n.value).collect();
         assert_eq!(found, [20.5, 3.0, 137.0, 4.0, 7.0]);
     }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::cluster::Node;
-use crate::diagnosis::{ActionName, Availability, Bundle, Category, Component, Diagnosis, EvidenceRef, HypothesisVerdict, Severity};
+use crate::diagnosis::{
+    ActionName, Availability, Bundle, Category, Component, Diagnosis, EvidenceRef, HypothesisVerdict, Severity,
+};
 
 /// What a snapshot keeps.
 #[derive(Debug, Serialize)]

@@ -182,10 +182,13 @@ mod tests {
             let value = state.map_or_else(|| Value::unknown("no answer"), Value::from);
             observation.push("test", &node.name, "state", value, Unit::None);
             for change in monitor.poll(&observation) {
-                fired.push((*second, match change {
-                    Change::Violated(violation) => format!("+{}", violation.invariant),
-                    Change::Resolved { invariant, .. } => format!("-{invariant}"),
-                }));
+                fired.push((
+                    *second,
+                    match change {
+                        Change::Violated(violation) => format!("+{}", violation.invariant),
+                        Change::Resolved { invariant, .. } => format!("-{invariant}"),
+                    },
+                ));
             }
             assert_eq!(monitor.healthy(), *state == Some("well"));
         }
@@ -194,7 +197,14 @@ mod tests {
 
     #[test]
     fn a_violation_fires_once_after_its_grace_and_resolves_once() {
-        let states = [(0, Some("well")), (2, Some("ill")), (4, Some("ill")), (6, Some("ill")), (8, Some("ill")), (10, Some("well"))];
+        let states = [
+            (0, Some("well")),
+            (2, Some("ill")),
+            (4, Some("ill")),
+            (6, Some("ill")),
+            (8, Some("ill")),
+            (10, Some("well")),
+        ];
         assert_eq!(watch(&states), [(6, "+unwell".to_owned()), (10, "-unwell".to_owned())]);
     }
 

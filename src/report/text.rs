@@ -56,10 +56,16 @@ impl Text {
                 vec![self.row(phase.word(), &format!("{outcome:<OUTCOME$} {}", self.dim(&format!("{seconds:>6.1} s"))))]
             }
             Event::Injected { fault, target } => {
-                vec![self.row("fault", &format!("{} ({target})", self.bold(&format!("{} {}", fault.kind(), fault.node()))))]
+                vec![
+                    self.row(
+                        "fault",
+                        &format!("{} ({target})", self.bold(&format!("{} {}", fault.kind(), fault.node()))),
+                    ),
+                ]
             }
             Event::Detected { violation, after_fault, expectation, changed } => {
-                let when = after_fault.map_or("without a fault".to_owned(), |after| format!("{after:.1} s after the fault"));
+                let when =
+                    after_fault.map_or("without a fault".to_owned(), |after| format!("{after:.1} s after the fault"));
                 let what = format!("{} on {}", violation.invariant, violation.node);
                 let what = match expectation {
                     Expectation::Expected => self.good(&what),
@@ -67,8 +73,14 @@ impl Text {
                     Expectation::Unexpected => format!("{} (not expected)", self.bad(&what)),
                 };
                 let mut lines = vec![self.row("detected", &format!("{what}, {when}: {}", violation.because))];
-                let width = changed.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
-                lines.extend(changed.iter().map(|(name, before, now)| self.row("", &format!("{name:<width$}  {before} → {now}"))));
+                let width = changed.known.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+                let row = |(name, before, now): &(String, String, String)| {
+                    self.row("", &format!("{name:<width$}  {before} → {now}"))
+                };
+                lines.extend(changed.known.iter().map(row));
+                if changed.lost > 0 {
+                    lines.push(self.row("", &format!("{} other readings are unknown now", changed.lost)));
+                }
                 lines
             }
             Event::Resolved { invariant, node, .. } => vec![self.row("resolved", &format!("{invariant} on {node}"))],
@@ -91,9 +103,12 @@ impl Text {
         let cause = &diagnosis.root_cause;
         let recommendation = &diagnosis.recommendation;
         let headline = format!("{} on {}", cause.category, cause.component);
-        let mut lines = vec![self.row("cause", &format!("{} (confidence {:.2})", self.bold(&headline), diagnosis.confidence))];
+        let mut lines =
+            vec![self.row("cause", &format!("{} (confidence {:.2})", self.bold(&headline), diagnosis.confidence))];
         lines.extend(self.prose(&cause.explanation));
-        lines.extend(diagnosis.evidence.iter().map(|claim| self.row("", &format!("{:>4}  {}", claim.reference, claim.claim))));
+        lines.extend(
+            diagnosis.evidence.iter().map(|claim| self.row("", &format!("{:>4}  {}", claim.reference, claim.claim))),
+        );
         let remedy = format!("{} on {}", recommendation.action, recommendation.target);
         lines.push(self.row("remedy", &self.bold(&remedy)));
         lines.extend(self.prose(&recommendation.rationale));
@@ -143,6 +158,10 @@ impl Text {
         };
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of a run are far below 2^52")]
         let took = record.wall.took_ms as f64 / 1000.0;
-        format!("{word} {}  {}", record.scenario, self.dim(&format!("run {}, {took:.2} s of wall time", record.wall.run)))
+        format!(
+            "{word} {}  {}",
+            record.scenario,
+            self.dim(&format!("run {}, {took:.2} s of wall time", record.wall.run))
+        )
     }
 }

@@ -84,11 +84,8 @@ impl Pipeline<'_> {
         let grounding = grounding::check(diagnosis, bundle);
         let grade = rubric::grade(rubric, diagnosis, target.as_ref())?;
         let name = format!("{}.{}", scenario.name, self.context.diagnoser.name());
-        let header = Header {
-            source: &self.record.path,
-            description: &scenario.title,
-            diagnoser: &self.record.diagnoser.name,
-        };
+        let header =
+            Header { source: &self.record.path, description: &scenario.title, diagnoser: &self.record.diagnoser.name };
         let contents = stable::write(diagnosis, bundle)?;
         let snapshot = compare(&self.plan.snapshots, &name, &header, &contents)?;
         self.record.grounding = Some(grounding.clone());

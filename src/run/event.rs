@@ -12,6 +12,15 @@ use crate::grade::rubric::Grade;
 use crate::monitor::Violation;
 use crate::reading::{NodeName, Observation};
 
+/// What changed in the readings of a node.
+#[derive(Debug, Clone, Default)]
+pub struct ChangedReadings {
+    /// Name, value before, value now.
+    pub known: Vec<(String, String, String)>,
+    /// How many can't be read any more.
+    pub lost: usize,
+}
+
 /// One thing that happened in a run.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -57,8 +66,8 @@ pub enum Event {
         after_fault: Option<f64>,
         /// How it stands to what the scenario expects.
         expectation: Expectation,
-        /// What changed in the readings of the node since the steady time: name, before, now.
-        changed: Vec<(String, String, String)>,
+        /// What changed in the readings of the node since the steady time.
+        changed: ChangedReadings,
     },
     /// An invariant holds again.
     Resolved {

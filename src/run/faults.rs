@@ -63,9 +63,10 @@ impl Pipeline<'_> {
     async fn inject(&mut self, entry: &FaultEntry) -> Result<(), RunError> {
         // The scenario was checked: an entry names what is done.
         let Some(kill) = &entry.kill else { return Ok(()) };
-        let picked = self.latest.as_ref().and_then(|latest| {
-            pick(&kill.target, self.cluster.nodes(), latest, self.plan.cluster.seed)
-        });
+        let picked = self
+            .latest
+            .as_ref()
+            .and_then(|latest| pick(&kill.target, self.cluster.nodes(), latest, self.plan.cluster.seed));
         let (node, how) = picked.ok_or_else(|| RunError::NoTarget(format!("{:?}", kill.target)))?;
         let fault = Fault::Kill { node };
         let undo = self.cluster.undo(&fault);

@@ -24,7 +24,7 @@ use crate::store::Store;
 use crate::subject::ClusterSpec;
 
 pub use error::RunError;
-pub use event::{Event, Events};
+pub use event::{ChangedReadings, Event, Events};
 pub use record::{
     DiagnoserRecord, Expectation, InjectionRecord, Phase, PhaseRecord, RunRecord, Verdict, ViolationRecord, Wall,
 };

@@ -44,7 +44,12 @@ pub(crate) struct Pipeline<'a> {
 }
 
 impl<'a> Pipeline<'a> {
-    pub(super) fn new(plan: &'a Plan, context: Context<'a>, cluster: &'a dyn Cluster, record: &'a mut RunRecord) -> Self {
+    pub(super) fn new(
+        plan: &'a Plan,
+        context: Context<'a>,
+        cluster: &'a dyn Cluster,
+        record: &'a mut RunRecord,
+    ) -> Self {
         record.nodes = cluster.nodes().to_vec();
         Self {
             plan,
@@ -115,7 +120,9 @@ impl<'a> Pipeline<'a> {
             for node in crate::subject::nodes_of(invariant, &self.record.nodes) {
                 match (invariant.check)(latest, &node) {
                     crate::subject::Finding::Holds => {}
-                    crate::subject::Finding::Violated(because) => bad.push(format!("{} on {node}: {because}", invariant.name)),
+                    crate::subject::Finding::Violated(because) => {
+                        bad.push(format!("{} on {node}: {because}", invariant.name));
+                    }
                     crate::subject::Finding::Unknown(reason) => {
                         bad.push(format!("{} on {node} is unknown: {reason}", invariant.name));
                     }
@@ -181,11 +188,12 @@ impl<'a> Pipeline<'a> {
             return self.add_error(&error);
         }
         self.judge_detection();
-        let record = &mut self.record;
+        let record = &mut *self.record;
         if let Some(grade) = &record.grade
             && !grade.passed()
         {
-            let missed: Vec<&str> = grade.checks.iter().filter(|check| !check.met).map(|check| check.id.as_str()).collect();
+            let missed: Vec<&str> =
+                grade.checks.iter().filter(|check| !check.met).map(|check| check.id.as_str()).collect();
             let (score, needed) = (grade.score, grade.needed);
             record.reasons.push(format!("rubric: {score:.2} of {needed:.2} needed; not met: {}", missed.join(", ")));
         }
@@ -193,7 +201,10 @@ impl<'a> Pipeline<'a> {
             && !snapshot.good()
         {
             let what = if snapshot.status == super::SnapshotStatus::New { "is new" } else { "differs" };
-            record.reasons.push(format!("snapshot {} {what}: review it by `cargo insta review`, or accept it by --accept", snapshot.path));
+            record.reasons.push(format!(
+                "snapshot {} {what}: review it by `cargo insta review`, or accept it by --accept",
+                snapshot.path
+            ));
         }
         record.verdict = if record.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };
     }
@@ -202,17 +213,29 @@ impl<'a> Pipeline<'a> {
     fn judge_detection(&mut self) {
         let mut reasons = Vec::new();
         for expected in &self.plan.loaded.scenario.expect.violations {
-            let found = self.record.violations.iter().find(|one| one.invariant == expected.invariant && self.is_at(&expected.on, &one.node));
+            let found = self
+                .record
+                .violations
+                .iter()
+                .find(|one| one.invariant == expected.invariant && self.is_at(&expected.on, &one.node));
             match found.map(|violation| violation.after_fault) {
-                None => reasons.push(format!("not detected: {} on {} within {}", expected.invariant, expected.on, expected.within)),
+                None => reasons.push(format!(
+                    "not detected: {} on {} within {}",
+                    expected.invariant, expected.on, expected.within
+                )),
                 Some(Some(after)) if after > expected.within.0.as_secs_f64() => {
-                    reasons.push(format!("detected late: {} after {after} s, not within {}", expected.invariant, expected.within));
+                    reasons.push(format!(
+                        "detected late: {} after {after} s, not within {}",
+                        expected.invariant, expected.within
+                    ));
                 }
                 Some(_) => {}
             }
         }
-        let unexpected = self.record.violations.iter().filter(|violation| violation.expectation == Expectation::Unexpected);
-        reasons.extend(unexpected.map(|one| format!("false alarm: {} on {}: {}", one.invariant, one.node, one.because)));
+        let unexpected =
+            self.record.violations.iter().filter(|violation| violation.expectation == Expectation::Unexpected);
+        reasons
+            .extend(unexpected.map(|one| format!("false alarm: {} on {}: {}", one.invariant, one.node, one.because)));
         // Before what recovery has to say: this happened first.
         self.record.reasons.splice(0..0, reasons);
     }

@@ -190,7 +190,11 @@ fn remove(path: &Path) -> Result<(), SnapshotError> {
 fn note_reference(path: &Path) {
     let Some(list) = std::env::var_os("INSTA_SNAPSHOT_REFERENCES_FILE") else { return };
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let noted = OpenOptions::new().append(true).create(true).open(&list).and_then(|mut file| writeln!(file, "{}", path.display()));
+    let noted = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&list)
+        .and_then(|mut file| writeln!(file, "{}", path.display()));
     if let Err(error) = noted {
         tracing::warn!("cannot note the snapshot in {}: {error}", list.display());
     }

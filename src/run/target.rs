@@ -5,13 +5,18 @@ use crate::reading::{NodeName, Observation};
 use crate::scenario::{Pick, Target};
 
 /// Picks a node by a scenario's rule, and says how. None if the readings do not tell.
-pub(super) fn pick(target: &Target, nodes: &[Node], observation: &Observation, seed: u64) -> Option<(NodeName, String)> {
+pub(super) fn pick(
+    target: &Target,
+    nodes: &[Node],
+    observation: &Observation,
+    seed: u64,
+) -> Option<(NodeName, String)> {
     if let Some(node) = &target.node {
         return Some((node.clone(), "by name".to_owned()));
     }
-    let (role, rule) = (target.role.as_deref()?, target.pick?);
+    let (role, pick) = (target.role.as_deref()?, target.pick?);
     let mut candidates = nodes.iter().filter(|node| node.role == role).map(|node| &node.name);
-    match rule {
+    match pick {
         Pick::Leader => {
             let leader = candidates.find(|node| observation.value(node, "is_leader").flag() == Some(true))?;
             Some((leader.clone(), format!("the leader of the {role} nodes")))
@@ -19,7 +24,9 @@ pub(super) fn pick(target: &Target, nodes: &[Node], observation: &Observation, s
         Pick::MostLeaders => {
             let leaders = |node: &&NodeName| Some((observation.value(node, "leaders").number()?, (*node).clone()));
             // The first of several that lead as many, so that the choice is the same each time.
-            let most = candidates.filter_map(|node| leaders(&node)).reduce(|most, next| if next.0 > most.0 { next } else { most });
+            let most = candidates
+                .filter_map(|node| leaders(&node))
+                .reduce(|most, next| if next.0 > most.0 { next } else { most });
             most.map(|(count, node)| (node, format!("it leads most: {count} regions")))
         }
         Pick::Random => {

@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::error::RunError;
-use super::event::Event;
+use super::event::{ChangedReadings, Event};
 use super::pipeline::Pipeline;
 use super::record::{Expectation, ViolationRecord};
 use crate::clock::{self, after, span_between};
 use crate::monitor::{Change, Violation};
-use crate::reading::{NodeName, Observation};
+use crate::reading::{NodeName, Observation, Reading, Value};
 use crate::scenario::TARGET;
 use crate::store::TicketState;
 
@@ -30,7 +30,8 @@ impl Pipeline<'_> {
             if now >= deadline {
                 return Ok(false);
             }
-            let wake = [Some(self.next_poll), self.next_due(), Some(deadline)].into_iter().flatten().min().unwrap_or(deadline);
+            let wake =
+                [Some(self.next_poll), self.next_due(), Some(deadline)].into_iter().flatten().min().unwrap_or(deadline);
             clock::sleep(self.cluster.clock(), span_between(now, wake), self.context.cancel).await?;
             if self.now() >= self.next_poll {
                 self.poll().await?;
@@ -126,19 +127,21 @@ impl Pipeline<'_> {
         if place.as_str() == TARGET { self.target() == Some(node) } else { place == node }
     }
 
-    /// What is not as it was in the steady time, on one node: name, before, now.
-    fn changed_readings(&self, node: &NodeName) -> Vec<(String, String, String)> {
-        let (Some(before), Some(now)) = (&self.steady, &self.latest) else { return Vec::new() };
-        now.readings
+    /// What is not as it was in the steady time, on one node.
+    fn changed_readings(&self, node: &NodeName) -> ChangedReadings {
+        let (Some(before), Some(now)) = (&self.steady, &self.latest) else { return ChangedReadings::default() };
+        let changed = now
+            .readings
             .iter()
             .filter(|reading| reading.node == *node)
             .map(|reading| (reading, before.value(node, &reading.name)))
-            .filter(|(reading, before)| reading.value != *before)
-            .map(|(reading, before)| {
-                let suffix = reading.unit.suffix();
-                (reading.name.clone(), format!("{before}{suffix}"), format!("{}{suffix}", reading.value))
-            })
-            .collect()
+            .filter(|(reading, before)| reading.value != *before);
+        let (lost, known): (Vec<_>, Vec<_>) =
+            changed.partition(|(reading, _)| reading.value.unknown_reason().is_some());
+        let line = |(reading, before): (&Reading, Value)| {
+            (reading.name.clone(), before.with_unit(reading.unit), reading.value.with_unit(reading.unit))
+        };
+        ChangedReadings { known: known.into_iter().map(line).collect(), lost: lost.len() }
     }
 }
 

@@ -57,7 +57,11 @@ impl Checker<'_> {
         let name = &self.scenario.name;
         let good = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
         if name.is_empty() || !name.chars().all(good) {
-            self.say(&["name".into()], "a name is made of letters, digits, `-` and `_`", "it names the snapshot's file");
+            self.say(
+                &["name".into()],
+                "a name is made of letters, digits, `-` and `_`",
+                "it names the snapshot's file",
+            );
         }
     }
 
@@ -70,7 +74,11 @@ impl Checker<'_> {
                 Some(known) if !known.allowed.contains(count) => {
                     let (least, most) = (known.allowed.start(), known.allowed.end());
                     let allowed = if least == most { format!("{least}") } else { format!("{least} to {most}") };
-                    self.say(&path, format!("{} has {allowed} nodes of role {role}, not {count}", self.subject.name()), "");
+                    self.say(
+                        &path,
+                        format!("{} has {allowed} nodes of role {role}, not {count}", self.subject.name()),
+                        "",
+                    );
                 }
                 Some(_) => {}
             }
@@ -110,7 +118,13 @@ impl Checker<'_> {
                     self.say(&inner("pick"), format!("role {role} cannot be picked from so"), better);
                 }
             },
-            _ => self.say(path, "a target is a `node`, or a `role` with a `pick`", "{ node: … } or { role: …, pick: … }"),
+            _ => {
+                self.say(
+                    path,
+                    "a target is a `node`, or a `role` with a `pick`",
+                    "{ node: … } or { role: …, pick: … }",
+                );
+            }
         }
     }
 
@@ -139,7 +153,8 @@ impl Checker<'_> {
     }
 
     fn invariant(&mut self, path: &[Step<'_>], name: &str) {
-        let known: Vec<&str> = self.subject.invariants().iter().map(|invariant| invariant.name).chain([UNREACHABLE]).collect();
+        let known: Vec<&str> =
+            self.subject.invariants().iter().map(|invariant| invariant.name).chain([UNREACHABLE]).collect();
         if !known.contains(&name) {
             self.unknown(path, "invariant", name, known);
         }
@@ -168,7 +183,11 @@ impl Checker<'_> {
 
     fn rubric(&mut self, rubric: &Rubric) {
         if !(0.0..=1.0).contains(&rubric.pass) {
-            self.say(&["rubric".into(), "pass".into()], "`pass` is a share: it must lie between 0 and 1", "0.8 is usual");
+            self.say(
+                &["rubric".into(), "pass".into()],
+                "`pass` is a share: it must lie between 0 and 1",
+                "0.8 is usual",
+            );
         }
         if rubric.checks.is_empty() {
             self.say(&["rubric".into(), "checks".into()], "a rubric without a check can only pass", "add a check");
@@ -180,7 +199,11 @@ impl Checker<'_> {
                 self.say(&path, format!("there is another check with the id `{}`", check.id), "");
             }
             if !(check.weight > 0.0 && check.weight.is_finite()) {
-                self.say(&path, "a weight must be above 0", "a check that must be met whatever it weighs is `required`");
+                self.say(
+                    &path,
+                    "a weight must be above 0",
+                    "a check that must be met whatever it weighs is `required`",
+                );
             }
             self.check(&path, check, &schema);
         }

@@ -9,7 +9,9 @@ use ignore::WalkBuilder;
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
     /// Nothing matches.
-    #[error("no scenario matches `{0}`: name a .yaml file, a folder with some, or a pattern such as 'scenarios/store-*.yaml'")]
+    #[error(
+        "no scenario matches `{0}`: name a .yaml file, a folder with some, or a pattern such as 'scenarios/store-*.yaml'"
+    )]
     NoMatch(String),
     /// The pattern can't be read.
     #[error("`{pattern}` is no pattern: {source}")]
@@ -52,7 +54,9 @@ fn matching(pattern: &str) -> Result<Vec<PathBuf>, FindError> {
     let glob = GlobBuilder::new(pattern).literal_separator(true).build();
     let glob = glob.map_err(|source| FindError::BadPattern { pattern: pattern.to_owned(), source })?.compile_matcher();
     let fixed = pattern.split(['*', '?', '[', '{']).next().unwrap_or_default();
-    let folder = fixed.rsplit_once('/').map_or(Path::new("."), |(folder, _)| Path::new(if folder.is_empty() { "/" } else { folder }));
+    let folder = fixed
+        .rsplit_once('/')
+        .map_or(Path::new("."), |(folder, _)| Path::new(if folder.is_empty() { "/" } else { folder }));
     if !folder.is_dir() {
         return Ok(Vec::new());
     }

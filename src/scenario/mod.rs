@@ -17,8 +17,8 @@ use crate::subject::{self, Subject};
 pub use find::{FindError, find};
 pub use mistake::{Mistake, Place, ScenarioError};
 pub use model::{
-    ClusterPart, Expect, ExpectedViolation, FaultEntry, Kill, MonitorPart, Pick, Recover, Scenario, Span, Steady, Target,
-    Until,
+    ClusterPart, Expect, ExpectedViolation, FaultEntry, Kill, MonitorPart, Pick, Recover, Scenario, Span, Steady,
+    Target, Until,
 };
 use tree::Tree;
 

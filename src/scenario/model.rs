@@ -57,9 +57,9 @@ impl Until {
         match text {
             "graded" => Ok(Self::Graded),
             "detected" => Ok(Self::Detected),
-            text => {
-                Span::parse(text).map(Self::After).map_err(|_| "expected `graded`, `detected` or a span such as 30s".to_owned())
-            }
+            text => Span::parse(text)
+                .map(Self::After)
+                .map_err(|_| "expected `graded`, `detected` or a span such as 30s".to_owned()),
         }
     }
 }

@@ -57,12 +57,11 @@ impl<'a> Checker<'a> {
     fn map(&mut self, tree: &Tree, entries: &[(super::tree::Key, Tree)], schema: &'a Json, what: &str) {
         if let Some(properties) = schema["properties"].as_object() {
             for (key, value) in entries {
-                match properties.get(&key.name) {
-                    Some(property) => self.value(value, property, &format!("`{}`", key.name)),
-                    None => {
-                        let known = properties.keys().map(String::as_str);
-                        self.mistakes.push(Mistake::unknown_name(key.place, "key", &key.name, known));
-                    }
+                if let Some(property) = properties.get(&key.name) {
+                    self.value(value, property, &format!("`{}`", key.name));
+                } else {
+                    let known = properties.keys().map(String::as_str);
+                    self.mistakes.push(Mistake::unknown_name(key.place, "key", &key.name, known));
                 }
             }
         } else {
@@ -142,7 +141,8 @@ fn expected(schema: &Json) -> String {
     };
     match &schema["type"] {
         Json::Array(names) => {
-            let names: Vec<&str> = names.iter().filter_map(Json::as_str).filter(|name| *name != "null").map(name).collect();
+            let names: Vec<&str> =
+                names.iter().filter_map(Json::as_str).filter(|name| *name != "null").map(name).collect();
             names.join(" or ")
         }
         Json::String(one) => name(one).to_owned(),

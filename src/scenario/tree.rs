@@ -69,7 +69,9 @@ impl Tree {
         let mut tree = self;
         for step in path {
             let next = match (&tree.node, step) {
-                (Node::Map(entries), Step::Key(name)) => entries.iter().find(|(key, _)| key.name == *name).map(|(_, value)| value),
+                (Node::Map(entries), Step::Key(name)) => {
+                    entries.iter().find(|(key, _)| key.name == *name).map(|(_, value)| value)
+                }
                 (Node::List(items), Step::Index(index)) => items.get(*index),
                 _ => None,
             };
@@ -102,7 +104,7 @@ fn known_place(location: &Location) -> Place {
     let span = location.span();
     let offset = span.byte_offset().unwrap_or_else(|| span.offset());
     let length = span.byte_len().unwrap_or_else(|| span.len());
-    Place { offset: index(offset.into()), length: index(length.into()) }
+    Place { offset: index(offset), length: index(length) }
 }
 
 /// The place of an error, which may come without byte positions: then they are counted from line and column.

@@ -186,8 +186,8 @@ impl Store {
     /// What undoes the injections of a run that are not healed, the latest first.
     pub fn unhealed(&self, run: &str) -> Result<Vec<(i64, Undo)>, StoreError> {
         let rows: Vec<(i64, String)> = self.with(|connection| {
-            let mut statement =
-                connection.prepare("SELECT id, undo FROM injections WHERE run = ?1 AND healed_at IS NULL ORDER BY id DESC")?;
+            let mut statement = connection
+                .prepare("SELECT id, undo FROM injections WHERE run = ?1 AND healed_at IS NULL ORDER BY id DESC")?;
             statement.query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })?;
         rows.into_iter().map(|(id, undo)| Ok((id, from_json("an undo", &undo)?))).collect()
@@ -259,7 +259,10 @@ impl Store {
     }
 
     /// The latest diagnosis of a ticket and its evidence.
-    pub fn diagnosis<D: DeserializeOwned, E: DeserializeOwned>(&self, ticket: i64) -> Result<Option<(D, E)>, StoreError> {
+    pub fn diagnosis<D: DeserializeOwned, E: DeserializeOwned>(
+        &self,
+        ticket: i64,
+    ) -> Result<Option<(D, E)>, StoreError> {
         let found: Option<(String, String)> = self.with(|connection| {
             let query = "SELECT diagnosis, evidence FROM diagnoses WHERE ticket = ?1 ORDER BY rowid DESC LIMIT 1";
             connection.query_row(query, [ticket], |row| Ok((row.get(0)?, row.get(1)?))).optional()
@@ -285,7 +288,8 @@ fn read_ticket(row: &Row<'_>) -> rusqlite::Result<Ticket> {
     let word: String = row.get("state")?;
     let state = TicketState::ALL.into_iter().find(|state| state.word() == word);
     let opened_at: String = row.get("opened_at")?;
-    let unreadable = |column: &str| rusqlite::Error::InvalidColumnType(0, column.to_owned(), rusqlite::types::Type::Text);
+    let unreadable =
+        |column: &str| rusqlite::Error::InvalidColumnType(0, column.to_owned(), rusqlite::types::Type::Text);
     Ok(Ticket {
         id: row.get("id")?,
         run: row.get("run")?,

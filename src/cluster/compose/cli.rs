@@ -26,7 +26,8 @@ pub(super) struct ComposeCli {
 /// Finds the CLI: what the environment names, else v2, else v1.
 pub(super) async fn find() -> Result<ComposeCli, ClusterError> {
     let named = std::env::var(COMMAND_VARIABLE).ok().filter(|command| !command.trim().is_empty());
-    let candidates = named.map_or_else(|| vec!["docker compose".to_owned(), "docker-compose".to_owned()], |name| vec![name]);
+    let candidates =
+        named.map_or_else(|| vec!["docker compose".to_owned(), "docker-compose".to_owned()], |name| vec![name]);
     for candidate in &candidates {
         let words: Vec<String> = candidate.split_whitespace().map(str::to_owned).collect();
         let mut command = Command::new(&words[0]);
@@ -54,7 +55,11 @@ pub(super) async fn up(
 ) -> Result<(), ClusterError> {
     let cli = find().await?;
     let mut command = Command::new(&cli.words[0]);
-    command.args(&cli.words[1..]).args(["-p", &format!("operator-run-{run}"), "-f"]).arg(folder.file()).args(["up", "-d"]);
+    command
+        .args(&cli.words[1..])
+        .args(["-p", &format!("operator-run-{run}"), "-f"])
+        .arg(folder.file())
+        .args(["up", "-d"]);
     command.env(RUN_VARIABLE, run).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // Its own process group: a Ctrl-C at the terminal is for the runner, which then takes everything down in order.
     command.process_group(0).kill_on_drop(true);
@@ -98,7 +103,8 @@ fn finished(step: &str, output: &Output) -> Result<(), ClusterError> {
     let error = String::from_utf8_lossy(&output.stderr);
     let last: Vec<&str> = error.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last = last[last.len().saturating_sub(3)..].join(" | ");
-    let advice = if ["pull", "manifest", "not found", "no such image", "lookup"].iter().any(|word| error.contains(word)) {
+    let advice = if ["pull", "manifest", "not found", "no such image", "lookup"].iter().any(|word| error.contains(word))
+    {
         "an image is missing and cannot be pulled: name another in the variables of the Compose file (compose/README.md), or \
          make stand-ins by compose/images/build"
     } else if error.contains("port is already allocated") || error.contains("address already in use") {

@@ -42,7 +42,7 @@ const ROLE_LABEL: &str = "operator-run.role";
 /// How long containers may take to become healthy.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(90);
 /// How long the Compose CLI may take to create the containers, a pull of images included.
-const UP_WITHIN: Duration = Duration::from_secs(600);
+const UP_WITHIN: Duration = Duration::from_mins(10);
 
 /// A cluster of containers.
 #[derive(Debug)]
@@ -91,7 +91,11 @@ impl ComposeCluster {
                 Some(Err(error)) => return Err(engine_error("waiting for healthy containers", &error)),
                 None => {
                     let reason = "the engine closed its stream of events";
-                    return Err(ClusterError::environment("waiting for healthy containers", reason, "is Docker still running?"));
+                    return Err(ClusterError::environment(
+                        "waiting for healthy containers",
+                        reason,
+                        "is Docker still running?",
+                    ));
                 }
             }
         }
@@ -105,11 +109,19 @@ impl ComposeCluster {
             if state.status == Some(ContainerStateStatusEnum::EXITED) {
                 let reason = format!("{} ended with exit code {}", node.name, state.exit_code.unwrap_or(-1));
                 let last = self.last_words(&node.name).await;
-                return Err(ClusterError::environment("waiting for healthy containers", format!("{reason}: {last}"), "see its log"));
+                return Err(ClusterError::environment(
+                    "waiting for healthy containers",
+                    format!("{reason}: {last}"),
+                    "see its log",
+                ));
             }
             let health = state.health.and_then(|health| health.status);
             if health != Some(HealthStatusEnum::HEALTHY) {
-                waiting.push(format!("{} is {}", node.name, health.map_or("not checked".to_owned(), |health| health.to_string())));
+                waiting.push(format!(
+                    "{} is {}",
+                    node.name,
+                    health.map_or("not checked".to_owned(), |health| health.to_string())
+                ));
             }
         }
         Ok(waiting)
@@ -165,14 +177,12 @@ impl Cluster for ComposeCluster {
             () = cancel.cancelled() => return Err(Interrupted.into()),
             outcome = healthy => outcome,
         };
-        match outcome {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let waiting = self.not_healthy().await?.join(", ");
-                let step = format!("waiting {} s for healthy containers", HEALTHY_WITHIN.as_secs());
-                Err(ClusterError::environment(step, waiting, "see the health checks in the Compose file"))
-            }
+        if let Ok(outcome) = outcome {
+            return outcome;
         }
+        let waiting = self.not_healthy().await?.join(", ");
+        let step = format!("waiting {} s for healthy containers", HEALTHY_WITHIN.as_secs());
+        Err(ClusterError::environment(step, waiting, "see the health checks in the Compose file"))
     }
 
     async fn process(&self, node: &NodeName) -> Result<ProcessState, ClusterError> {
@@ -185,7 +195,11 @@ impl Cluster for ComposeCluster {
             }),
             other => {
                 let status = other.map_or("none".to_owned(), |status| status.to_string());
-                Err(ClusterError::environment(format!("reading the state of {node}"), format!("its state is {status}"), ""))
+                Err(ClusterError::environment(
+                    format!("reading the state of {node}"),
+                    format!("its state is {status}"),
+                    "",
+                ))
             }
         }
     }
@@ -251,7 +265,8 @@ fn run_filter(run: &str) -> String {
 /// The id of a node's container.
 async fn container_id(docker: &Docker, run: &str, node: &NodeName) -> Result<String, ClusterError> {
     let labels = vec![run_filter(run), format!("{NODE_LABEL}={node}")];
-    let options = ListContainersOptionsBuilder::default().all(true).filters(&HashMap::from([("label", labels)])).build();
+    let options =
+        ListContainersOptionsBuilder::default().all(true).filters(&HashMap::from([("label", labels)])).build();
     let step = format!("looking for the container of {node}");
     let containers = docker.list_containers(Some(options)).await.map_err(|error| engine_error(&step, &error))?;
     let id = containers.into_iter().next().and_then(|container| container.id);

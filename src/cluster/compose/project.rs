@@ -30,7 +30,9 @@ impl Project {
             let label = |name: &str| service["labels"][name].as_str().map(str::to_owned);
             Some(Node { name: NodeName(label(NODE_LABEL)?), role: label(ROLE_LABEL)? })
         });
-        nodes.collect::<Option<Vec<Node>>>().ok_or_else(|| broken(format!("a service has no {NODE_LABEL} and {ROLE_LABEL}")))
+        nodes
+            .collect::<Option<Vec<Node>>>()
+            .ok_or_else(|| broken(format!("a service has no {NODE_LABEL} and {ROLE_LABEL}")))
     }
 }
 
@@ -46,7 +48,11 @@ impl ProjectFolder {
         let path = std::env::temp_dir().join(format!("operator-run-{run}"));
         write(project, &path).map_err(|error| {
             let step = format!("writing the Compose file to {}", path.display());
-            ClusterError::environment(step, error, "is there space left, and may this user write there? TMPDIR names another place")
+            ClusterError::environment(
+                step,
+                error,
+                "is there space left, and may this user write there? TMPDIR names another place",
+            )
         })?;
         Ok(Self { path })
     }

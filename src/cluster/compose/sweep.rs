@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use bollard::Docker;
 use bollard::errors::Error as DockerError;
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder,
+    RemoveVolumeOptions,
 };
 use futures_util::future::join_all;
 
@@ -65,15 +66,21 @@ pub async fn sweep(docker: &Docker, run: &str) -> Result<(), ClusterError> {
         return Ok(());
     }
     let advice = format!("remove by hand what carries the label {}", run_filter(run));
-    Err(ClusterError::environment("taking the cluster down", format!("{left:?} is left: {}", errors.join("; ")), advice))
+    Err(ClusterError::environment(
+        "taking the cluster down",
+        format!("{left:?} is left: {}", errors.join("; ")),
+        advice,
+    ))
 }
 
 /// Containers first: they hold the networks and volumes.
 async fn remove(docker: &Docker, found: &Leftovers) -> Vec<String> {
     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-    let containers = join_all(found.containers.iter().map(|id| docker.remove_container(id, Some(options.clone())))).await;
+    let containers =
+        join_all(found.containers.iter().map(|id| docker.remove_container(id, Some(options.clone())))).await;
     let networks = join_all(found.networks.iter().map(|id| docker.remove_network(id))).await;
-    let volumes = join_all(found.volumes.iter().map(|name| docker.remove_volume(name, None::<RemoveVolumeOptions>))).await;
+    let volumes =
+        join_all(found.volumes.iter().map(|name| docker.remove_volume(name, None::<RemoveVolumeOptions>))).await;
     let outcomes = containers.into_iter().chain(networks).chain(volumes);
     outcomes.filter_map(Result::err).map(|error| error.to_string()).collect()
 }

@@ -6,7 +6,10 @@ use super::super::{Action, Availability, CRASHED, Severity, Sign, Signature, Sig
 
 pub(super) const CATEGORIES: &[Term] = &[
     Term { name: "quorum_loss", means: "a majority of the members is gone: nothing can be written" },
-    Term { name: "space_quota_exceeded", means: "the database has reached its quota and refuses writes (NOSPACE alarm)" },
+    Term {
+        name: "space_quota_exceeded",
+        means: "the database has reached its quota and refuses writes (NOSPACE alarm)",
+    },
 ];
 
 pub(super) const ACTIONS: &[Action] = &[

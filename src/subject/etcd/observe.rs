@@ -53,8 +53,7 @@ struct Health {
 pub(super) async fn observe(cluster: &dyn Cluster) -> Observation {
     let mut observation = Observation::new(cluster.clock().now());
     let nodes = cluster.nodes().iter().filter(|node| node.role == "etcd");
-    let (members, scraped) =
-        join(join_all(nodes.map(|node| ask_member(cluster, node))), ask_prometheus(cluster)).await;
+    let (members, scraped) = join(join_all(nodes.map(|node| ask_member(cluster, node))), ask_prometheus(cluster)).await;
     for member in &members {
         observe_member(&mut observation, member);
         let up = scraped.as_ref().map_or_else(Value::unknown, |scraped| up_of(scraped, &member.name));
@@ -94,7 +93,9 @@ fn observe_member(observation: &mut Observation, member: &Member) {
         ("etcd_server_proposals_failed_total", "failed_proposals"),
     ] {
         let value = match &member.metrics {
-            Ok(response) => sample(&response.body, metric).map_or_else(|| Value::unknown("no such metric"), Value::from),
+            Ok(response) => {
+                sample(&response.body, metric).map_or_else(|| Value::unknown("no such metric"), Value::from)
+            }
             Err(error) => Value::unknown(error),
         };
         observation.push("etcd", &member.name, name, value, Unit::Count);
@@ -121,9 +122,10 @@ fn leader(members: &[Member]) -> Value {
         Some((_, found)) => members
             .iter()
             .find(|member| member.status.as_ref().is_ok_and(|status| status.header.member_id == found.leader))
-            .map_or_else(|| Value::Text(format!("member {}, which does not answer", found.leader)), |member| {
-                Value::from(member.name.as_str())
-            }),
+            .map_or_else(
+                || Value::Text(format!("member {}, which does not answer", found.leader)),
+                |member| Value::from(member.name.as_str()),
+            ),
     }
 }
 

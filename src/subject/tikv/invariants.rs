@@ -45,7 +45,9 @@ fn store_down(observation: &Observation, node: &NodeName) -> Finding {
     let port = observation.value(node, "status_port");
     match (state.as_str(), port.text()) {
         ("Up" | "Offline" | "Tombstone", _) => Finding::Holds,
-        ("Disconnected" | "Down", Some("answers")) => Finding::Unknown(format!("PD says {state}, but the store answers")),
+        ("Disconnected" | "Down", Some("answers")) => {
+            Finding::Unknown(format!("PD says {state}, but the store answers"))
+        }
         ("Disconnected" | "Down", Some(word)) => Finding::Violated(format!("PD says {state}, status port: {word}")),
         ("Disconnected" | "Down", None) => Finding::Unknown(port.to_string()),
         (other, _) => Finding::Unknown(format!("PD names a state that is not known here: {other}")),

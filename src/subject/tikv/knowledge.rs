@@ -5,7 +5,10 @@ use super::super::Scope::{Cluster, Peers, Suspect};
 use super::super::{Action, Availability, CRASHED, Severity, Sign, Signature, SignatureImpact, Term};
 
 pub(super) const CATEGORIES: &[Term] = &[
-    Term { name: "region_quorum_loss", means: "a majority of the replicas of some regions is gone: they have no leader" },
+    Term {
+        name: "region_quorum_loss",
+        means: "a majority of the replicas of some regions is gone: they have no leader",
+    },
     Term { name: "pd_quorum_loss", means: "a majority of the PD members is gone: no store state can be read" },
     Term { name: "hot_region", means: "one region gets so much traffic that its leader's store is the bottleneck" },
     Term { name: "scheduling_disabled", means: "PD is configured not to move or repair replicas" },

@@ -103,8 +103,7 @@ async fn ask_each<T: serde::de::DeserializeOwned>(
     path: &str,
 ) -> Vec<Result<T, HttpError>> {
     join_all(pds.iter().map(|node| {
-        let request =
-            Request::get(format!("{}:{PD_PORT}", node.name), format!("/pd/api/v1{path}"), ENDPOINT_TIMEOUT);
+        let request = Request::get(format!("{}:{PD_PORT}", node.name), format!("/pd/api/v1{path}"), ENDPOINT_TIMEOUT);
         ask(cluster, request)
     }))
     .await
@@ -134,9 +133,8 @@ fn observe_members(
         health.iter().flatten().flatten().map(|entry| (entry.name.as_str(), entry.health)).collect();
     for ((node, members), own_health) in pds.iter().zip(members).zip(health) {
         observation.push("pd", &node.name, "pd_api", reachability(members), Unit::None);
-        let is_leader = leader.map_or(Value::unknown("no PD member knows a leader"), |leader| {
-            Value::Flag(leader == node.name.as_str())
-        });
+        let is_leader = leader
+            .map_or(Value::unknown("no PD member knows a leader"), |leader| Value::Flag(leader == node.name.as_str()));
         observation.push("pd", &node.name, "is_leader", is_leader, Unit::None);
         let healthy = match (own_health, seen_by_others.get(node.name.as_str())) {
             (Ok(_), Some(true)) => Value::from("healthy"),
@@ -168,15 +166,15 @@ fn observe_stores(observation: &mut Observation, nodes: &[&Node], answer: Result
             Ok(stores) => stores.get(&node.name).ok_or_else(|| "PD knows no store with this address".to_owned()),
             Err(reason) => Err(reason.clone()),
         };
-        observe_store(observation, &node.name, info);
+        observe_store(observation, &node.name, &info);
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts, and seconds since the epoch, are far below 2^52")]
-fn observe_store(observation: &mut Observation, node: &NodeName, info: Result<&StoreInfo, String>) {
+fn observe_store(observation: &mut Observation, node: &NodeName, info: &Result<&StoreInfo, String>) {
     let now = observation.at;
     let mut read = |name: &str, unit: Unit, value: &dyn Fn(&StoreInfo) -> Value| {
-        let value = info.as_ref().map_or_else(|reason| Value::unknown(reason), |info| value(info));
+        let value = info.as_ref().map_or_else(Value::unknown, |info| value(info));
         observation.push("pd", node, name, value, unit);
     };
     read("store_state", Unit::None, &|info| Value::from(info.store.state_name.as_str()));
