@@ -61,8 +61,9 @@ struct Fit<'a> {
 #[must_use]
 pub fn diagnose(subject: &dyn Subject, bundle: &Bundle) -> Diagnosis {
     let suspect = bundle.suspect().cloned().unwrap_or_else(|| CLUSTER.into());
-    let mut fits: Vec<Fit<'_>> =
-        subject.signatures().iter().map(|signature| fit(signature, bundle, &suspect)).collect();
+    let role = role(bundle, &suspect);
+    let signatures = subject.signatures().iter().filter(|signature| role.is_none_or(|role| signature.role == role));
+    let mut fits: Vec<Fit<'_>> = signatures.map(|signature| fit(signature, bundle, &suspect)).collect();
     fits.sort_by(|one, other| other.share.total_cmp(&one.share));
     let runner_up = fits.iter().skip(1).map(|fit| fit.share).next().unwrap_or(0.0);
     match fits.first() {
@@ -97,13 +98,20 @@ fn fit<'a>(signature: &'static Signature, bundle: &'a Bundle, suspect: &NodeName
 
 /// The evidence that a sign is looked for in.
 fn rows<'a>(bundle: &'a Bundle, sign: &Sign, suspect: &NodeName) -> Vec<&'a EvidenceRow> {
-    let role = |name: &NodeName| bundle.nodes.iter().find(|node| node.name == *name).map(|node| node.role.as_str());
     let wanted = |row: &EvidenceRow| match sign.on {
         Scope::Suspect => row.node == *suspect,
-        Scope::Peers => row.node != *suspect && role(&row.node).is_some() && role(&row.node) == role(suspect),
+        Scope::Peers => {
+            let peers = role(bundle, &row.node).is_some() && role(bundle, &row.node) == role(bundle, suspect);
+            peers && row.node != *suspect
+        }
         Scope::Cluster => row.node.as_str() == CLUSTER,
     };
     bundle.readings.iter().filter(|row| row.name == sign.reading && wanted(row)).collect()
+}
+
+/// The role of a node; none of the cluster as a whole.
+fn role<'a>(bundle: &'a Bundle, name: &NodeName) -> Option<&'a str> {
+    bundle.nodes.iter().find(|node| node.name == *name).map(|node| node.role.as_str())
 }
 
 /// Whether a sign shows in a reading, at the violation or after it.
@@ -151,7 +159,7 @@ fn confirmed(
             verify_by: bundle
                 .tickets
                 .iter()
-                .map(|ticket| format!("{} holds again on {}", ticket.invariant, ticket.node))
+                .map(|ticket| format!("{} on {} is over", ticket.invariant, ticket.node))
                 .collect(),
         },
         confidence: (best.share * 100.0).round() / 100.0,
@@ -227,6 +235,7 @@ fn timeline(bundle: &Bundle, suspect: &NodeName) -> Vec<TimelineEntry> {
         .map(|row| {
             let (when, old, new) =
                 if row.before == row.at { (after, &row.at, &row.after) } else { (at, &row.before, &row.at) };
+            let (old, new) = (old.with_unit(row.unit), new.with_unit(row.unit));
             let event = format!("{} {}: {old} → {new}", row.node, row.name);
             (when, TimelineEntry { at: format!("{when:+.1} s"), event })
         })

@@ -1,5 +1,5 @@
-//! Watches the invariants: three-valued, each with its grace period. An unknown neither opens nor resolves anything; one
-//! that lasts too long is a violation of its own.
+//! Watches the invariants: three-valued, each with its grace period. An unknown neither opens nor resolves anything; a
+//! node of which nothing can be told for too long is a violation of its own.
 //!
 //! It sees observations, and never the cluster.
 
@@ -13,7 +13,7 @@ use crate::cluster::Node;
 use crate::reading::{NodeName, Observation};
 use crate::subject::{self, Finding, Invariant, UNREACHABLE};
 
-/// How long it may be unknown whether an invariant holds until that is a violation of its own.
+/// How long every invariant on a node may be unknown until that is a violation of its own.
 pub const UNKNOWN_GRACE: Duration = Duration::from_secs(30);
 
 /// An invariant that has not held on a node for longer than its grace period.
@@ -47,7 +47,6 @@ pub enum Change {
 #[derive(Debug, Clone, Default)]
 struct Watched {
     violated_since: Option<Timestamp>,
-    unknown_since: Option<Timestamp>,
     fired: bool,
 }
 
@@ -56,7 +55,8 @@ pub struct Monitor {
     invariants: &'static [Invariant],
     nodes: Vec<Node>,
     watched: BTreeMap<(&'static str, NodeName), Watched>,
-    unreachable: BTreeMap<NodeName, bool>,
+    /// The nodes of which nothing can be told.
+    unreachable: BTreeMap<NodeName, Watched>,
     healthy: bool,
 }
 
@@ -83,72 +83,61 @@ impl Monitor {
     /// Evaluates every invariant on an observation, and returns what it changes.
     pub fn poll(&mut self, observation: &Observation) -> Vec<Change> {
         let mut changes = Vec::new();
-        let mut unknown: BTreeMap<NodeName, (Timestamp, String)> = BTreeMap::new();
+        let mut unknown: BTreeMap<NodeName, Option<String>> = BTreeMap::new();
         self.healthy = true;
         for invariant in self.invariants {
             for node in subject::nodes_of(invariant, &self.nodes) {
                 let finding = (invariant.check)(observation, &node);
                 self.healthy &= finding == Finding::Holds;
-                let watched = self.watched.entry((invariant.name, node.clone())).or_default();
-                if let Finding::Unknown(reason) = &finding {
-                    let since = *watched.unknown_since.get_or_insert(observation.at);
-                    let longest = unknown.entry(node.clone()).or_insert((since, reason.clone()));
-                    if since < longest.0 {
-                        *longest = (since, reason.clone());
+                match &finding {
+                    Finding::Unknown(reason) => {
+                        unknown.entry(node.clone()).or_insert_with(|| Some(reason.clone()));
                     }
-                } else {
-                    watched.unknown_since = None;
+                    Finding::Holds | Finding::Violated(_) => {
+                        unknown.insert(node.clone(), None);
+                    }
                 }
-                changes.extend(watched.advance(invariant, node, finding, observation.at));
+                let watched = self.watched.entry((invariant.name, node.clone())).or_default();
+                let what = (invariant.name, invariant.demands, invariant.grace);
+                changes.extend(watched.advance(what, node, finding, observation.at));
             }
         }
-        self.advance_unreachable(&unknown, observation.at, &mut changes);
+        for (node, reason) in unknown {
+            changes.extend(self.advance_unreachable(node, reason, observation.at));
+        }
         changes
     }
 
-    /// The violation of not being able to tell, per node.
-    fn advance_unreachable(
-        &mut self,
-        unknown: &BTreeMap<NodeName, (Timestamp, String)>,
-        now: Timestamp,
-        changes: &mut Vec<Change>,
-    ) {
-        for (node, (since, reason)) in unknown {
-            let fired = self.unreachable.entry(node.clone()).or_default();
-            if !*fired && span_between(*since, now) >= UNKNOWN_GRACE {
-                *fired = true;
-                changes.push(Change::Violated(Violation {
-                    invariant: UNREACHABLE.to_owned(),
-                    demands: "whether the invariants hold can be told".to_owned(),
-                    node: node.clone(),
-                    because: reason.clone(),
-                }));
-            }
-        }
-        for (node, fired) in &mut self.unreachable {
-            if *fired && !unknown.contains_key(node) {
-                *fired = false;
-                changes.push(Change::Resolved { invariant: UNREACHABLE.to_owned(), node: node.clone() });
-            }
-        }
+    /// The violation of not being able to tell: `reason` says why nothing can be told of the node.
+    fn advance_unreachable(&mut self, node: NodeName, reason: Option<String>, now: Timestamp) -> Option<Change> {
+        let finding = reason.map_or(Finding::Holds, Finding::Violated);
+        let watched = self.unreachable.entry(node.clone()).or_default();
+        watched.advance((UNREACHABLE, "whether the invariants hold can be told", UNKNOWN_GRACE), node, finding, now)
     }
 }
 
 impl Watched {
-    fn advance(&mut self, invariant: &Invariant, node: NodeName, finding: Finding, now: Timestamp) -> Option<Change> {
+    /// Takes in what one poll has found of an invariant, given by its name, its demand and its grace.
+    fn advance(
+        &mut self,
+        (invariant, demands, grace): (&str, &str, Duration),
+        node: NodeName,
+        finding: Finding,
+        now: Timestamp,
+    ) -> Option<Change> {
         match finding {
             Finding::Unknown(_) => None,
             Finding::Holds => {
                 self.violated_since = None;
-                std::mem::take(&mut self.fired).then(|| Change::Resolved { invariant: invariant.name.to_owned(), node })
+                std::mem::take(&mut self.fired).then(|| Change::Resolved { invariant: invariant.to_owned(), node })
             }
             Finding::Violated(because) => {
                 let since = *self.violated_since.get_or_insert(now);
-                if self.fired || span_between(since, now) < invariant.grace {
+                if self.fired || span_between(since, now) < grace {
                     return None;
                 }
                 self.fired = true;
-                let (invariant, demands) = (invariant.name.to_owned(), invariant.demands.to_owned());
+                let (invariant, demands) = (invariant.to_owned(), demands.to_owned());
                 Some(Change::Violated(Violation { invariant, demands, node, because }))
             }
         }

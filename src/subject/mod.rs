@@ -132,6 +132,8 @@ pub enum Expected {
 /// How a cause shows, and what a careful operator then does: what the `rules` diagnoser knows.
 #[derive(Debug, Clone, Copy)]
 pub struct Signature {
+    /// The role of the nodes that it can be found on.
+    pub role: &'static str,
     /// The cause.
     pub category: &'static str,
     /// How the cause leads to what is seen, in a sentence.

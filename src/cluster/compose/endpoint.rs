@@ -21,8 +21,10 @@ pub(super) struct ComposeHttp {
 
 impl ComposeHttp {
     pub(super) fn new(docker: Docker, run: &str) -> Result<Self, ClusterError> {
-        let client = crate::http::client(reqwest::Client::builder().no_proxy())
-            .map_err(|error| ClusterError::environment("making an HTTP client", error, ""))?;
+        // Loopback needs no proxy, and no certificates: a machine may have none.
+        let builder = reqwest::Client::builder().no_proxy().tls_certs_only([]);
+        let client = crate::http::client(builder)
+            .map_err(|error| ClusterError::environment("making an HTTP client", format!("{error:?}"), ""))?;
         Ok(Self { docker, run: run.to_owned(), client })
     }
 

@@ -65,8 +65,8 @@ impl ComposeCluster {
     pub fn new(project: &'static Project, run: &str) -> Result<Self, ClusterError> {
         let docker = connect()?;
         let nodes = project.nodes()?;
-        let folder = ProjectFolder::create(project, run)?;
         let http = ComposeHttp::new(docker.clone(), run)?;
+        let folder = ProjectFolder::create(project, run)?;
         Ok(Self { docker, run: run.to_owned(), folder, nodes, clock: SystemClock::start(), http })
     }
 

@@ -103,8 +103,6 @@ impl Client {
             return Err(Failure::BadMaxTokens { max_tokens: config.max_tokens }.into());
         }
         let url = messages_url(&config)?;
-        // Whoever came first has installed a provider that does as well.
-        rustls::crypto::ring::default_provider().install_default().ok();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers(&config)?)
@@ -116,7 +114,7 @@ impl Client {
         if is_loopback(&url) {
             builder = builder.no_proxy();
         }
-        let http = builder.build().map_err(|error| Failure::Setup { reason: error::chain(&error) })?;
+        let http = crate::http::client(builder).map_err(|error| Failure::Setup { reason: error::chain(&error) })?;
         Ok(Self { config, url, http })
     }
 

@@ -15,10 +15,21 @@ pub(super) const INVARIANTS: &[Invariant] = &[
         check: |observation, node| check_word(observation, node, "status_api", &["answers"]),
     },
     Invariant {
+        name: "member_unhealthy",
+        demands: "the member calls itself healthy",
+        role: "etcd",
+        // Without a leader no member does, and an election takes 1 to 2 s with the usual election timeout of 1 s.
+        grace: Duration::from_secs(5),
+        check: |observation, node| match observation.value(node, "healthy") {
+            Value::Flag(true) => Finding::Holds,
+            Value::Flag(false) => Finding::Violated("its /health says false".to_owned()),
+            value => Finding::Unknown(value.to_string()),
+        },
+    },
+    Invariant {
         name: "no_leader",
         demands: "at least one member knows a leader",
         role: CLUSTER,
-        // An election takes 1 to 2 s with the usual election timeout of 1 s.
         grace: Duration::from_secs(5),
         check: |observation, node| match observation.value(node, "leader") {
             Value::Text(name) if name == "none" => Finding::Violated("no member knows a leader".to_owned()),

@@ -60,6 +60,7 @@ const QUORUM_HOLDS: SignatureImpact = SignatureImpact {
 
 pub(super) const SIGNATURES: &[Signature] = &[
     Signature {
+        role: "etcd",
         category: "process_crash",
         explanation: "The member's process ended without being asked to; the others kept the quorum.",
         signs: &[
@@ -73,6 +74,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
         impact: QUORUM_HOLDS,
     },
     Signature {
+        role: "etcd",
         category: "memory_exhaustion",
         explanation: "The kernel ended the member's process for want of memory.",
         signs: &[
@@ -83,6 +85,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
         impact: QUORUM_HOLDS,
     },
     Signature {
+        role: "etcd",
         category: "planned_restart",
         explanation: "The member was stopped in order and ended with code 0.",
         signs: &[
@@ -94,6 +97,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
         impact: QUORUM_HOLDS,
     },
     Signature {
+        role: "etcd",
         category: "process_hang",
         explanation: "The member's process exists, takes connections and does not answer.",
         signs: &[
@@ -105,6 +109,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
         impact: QUORUM_HOLDS,
     },
     Signature {
+        role: "etcd",
         category: "quorum_loss",
         explanation: "A majority of the members is gone, so no leader can be elected and nothing can be written.",
         signs: &[

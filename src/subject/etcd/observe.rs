@@ -1,7 +1,6 @@
 //! Reads an etcd cluster once: health, metrics and maintenance status of every member, and what Prometheus sees of it.
 
-use futures_util::future::join;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -39,7 +38,7 @@ struct Header {
 /// All that was asked of one member.
 struct Member {
     name: NodeName,
-    health: Result<Health, HttpError>,
+    health: Result<bool, HttpError>,
     status: Result<Status, HttpError>,
     metrics: Result<Response, HttpError>,
 }
@@ -70,8 +69,17 @@ async fn ask_member(cluster: &dyn Cluster, node: &Node) -> Member {
     let status = Request::post(&authority, "/v3/maintenance/status", json!({}), ENDPOINT_TIMEOUT);
     let metrics = Request::get(&authority, "/metrics", ENDPOINT_TIMEOUT);
     let (status, (health, metrics)) =
-        join(ask(cluster, status), join(ask(cluster, health), cluster.http().send(&metrics))).await;
+        join(ask(cluster, status), join(ask_health(cluster, health), cluster.http().send(&metrics))).await;
     Member { name: node.name.clone(), health, status, metrics }
+}
+
+/// Unlike other endpoints, this one has an answer in the body also when the status is 503.
+async fn ask_health(cluster: &dyn Cluster, request: Request) -> Result<bool, HttpError> {
+    let mut response = cluster.http().send(&request).await?;
+    if response.status == 503 {
+        response.status = 200;
+    }
+    response.json(&request).map(|health: Health| health.health == "true")
 }
 
 fn observe_member(observation: &mut Observation, member: &Member) {
@@ -86,7 +94,7 @@ fn observe_member(observation: &mut Observation, member: &Member) {
     from_status("raft_index", Unit::Count, &|status| number(&status.raft_index));
     from_status("db_size", Unit::Bytes, &|status| number(&status.db_size));
 
-    let health = member.health.as_ref().map_or_else(Value::unknown, |health| Value::from(health.health == "true"));
+    let health = member.health.as_ref().map_or_else(Value::unknown, |healthy| Value::Flag(*healthy));
     observation.push("etcd", &member.name, "healthy", health, Unit::None);
     for (metric, name) in [
         ("etcd_server_leader_changes_seen_total", "leader_changes"),

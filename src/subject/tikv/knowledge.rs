@@ -77,6 +77,7 @@ const QUORUM_HOLDS: SignatureImpact = SignatureImpact {
 
 pub(super) const SIGNATURES: &[Signature] = &[
     Signature {
+        role: "tikv",
         category: "process_crash",
         explanation: "The store's process ended; its peers elected new leaders for its regions, and PD called it \
                       Disconnected once its last heartbeat was older than 20 s.",
@@ -92,6 +93,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
         impact: QUORUM_HOLDS,
     },
     Signature {
+        role: "tikv",
         category: "memory_exhaustion",
         explanation: "The kernel ended the store's process for want of memory.",
         signs: &[
@@ -103,6 +105,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
         impact: QUORUM_HOLDS,
     },
     Signature {
+        role: "tikv",
         category: "planned_restart",
         explanation: "The store was stopped in order: it moved its leaders away first and ended with code 0.",
         signs: &[
@@ -115,6 +118,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
         impact: QUORUM_HOLDS,
     },
     Signature {
+        role: "tikv",
         category: "process_hang",
         explanation: "The store's process exists, takes connections and does not answer.",
         signs: &[
@@ -127,6 +131,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
         impact: QUORUM_HOLDS,
     },
     Signature {
+        role: "tikv",
         category: "region_quorum_loss",
         explanation: "More than one of three stores is gone, so regions have no leader; their leader counts stay as \
                       they were, since no leader reports.",
@@ -144,6 +149,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
         },
     },
     Signature {
+        role: "pd",
         category: "process_crash",
         explanation: "The PD member's process ended; the others keep the quorum and go on, after an election if it \
                       was the leader.",
