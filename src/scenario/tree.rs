@@ -87,7 +87,6 @@ impl Tree {
         let Node::Map(entries) = &self.node else { return None };
         entries.iter().find(|(key, _)| key.name == name)
     }
-
 }
 
 impl From<Spanned<Node>> for Tree {
