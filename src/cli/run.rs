@@ -189,7 +189,7 @@ fn load_all(arguments: &[String]) -> Result<Vec<Loaded>, Refusal> {
 }
 
 fn backend(asked: Option<Backend>, subject: &dyn Subject) -> Result<Backend, Refusal> {
-    let has = subject.backends();
+    let has = subject.manual().backends;
     match asked {
         Some(asked) if has.contains(&asked) => Ok(asked),
         Some(asked) => {

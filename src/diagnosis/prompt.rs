@@ -34,7 +34,7 @@ impl Prompt {
 }
 
 fn system(subject: &dyn Subject) -> String {
-    let mut text = format!("{TASK}\n\n# The system\n{}\n\n# Causes\n", subject.knowledge());
+    let mut text = format!("{TASK}\n\n# The system\n{}\n\n# Causes\n", subject.manual().knowledge);
     for term in subject::categories(subject) {
         let _ = writeln!(text, "- {}: {}", term.name, term.means);
     }

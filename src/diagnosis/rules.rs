@@ -62,7 +62,8 @@ struct Fit<'a> {
 pub fn diagnose(subject: &dyn Subject, bundle: &Bundle) -> Diagnosis {
     let suspect = bundle.suspect().cloned().unwrap_or_else(|| CLUSTER.into());
     let role = role(bundle, &suspect);
-    let signatures = subject.signatures().iter().filter(|signature| role.is_none_or(|role| signature.role == role));
+    let signatures =
+        subject.manual().signatures.iter().filter(|signature| role.is_none_or(|role| signature.role == role));
     let mut fits: Vec<Fit<'_>> = signatures.map(|signature| fit(signature, bundle, &suspect)).collect();
     fits.sort_by(|one, other| other.share.total_cmp(&one.share));
     let runner_up = fits.iter().skip(1).map(|fit| fit.share).next().unwrap_or(0.0);

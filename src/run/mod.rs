@@ -151,7 +151,8 @@ fn new_id() -> String {
 fn describe(plan: &Plan) -> String {
     let subject = plan.loaded.subject;
     let nodes: Vec<String> = subject
-        .roles()
+        .manual()
+        .roles
         .iter()
         .map(|role| format!("{} {}", plan.cluster.nodes.get(role.name).copied().unwrap_or(role.usual), role.name))
         .collect();

@@ -55,7 +55,7 @@ impl<'a> Pipeline<'a> {
             plan,
             context,
             cluster,
-            monitor: Monitor::new(plan.loaded.subject.invariants(), &record.nodes),
+            monitor: Monitor::new(plan.loaded.subject.manual().invariants, &record.nodes),
             record,
             next_poll: cluster.clock().now(),
             steady: None,
@@ -92,7 +92,7 @@ impl<'a> Pipeline<'a> {
         let steady = self.plan.loaded.scenario.steady.clone();
         let deadline = after(self.now(), steady.timeout.0);
         // A watch of its own: what fires while the cluster is still starting is no ticket.
-        let mut monitor = Monitor::new(self.plan.loaded.subject.invariants(), &self.record.nodes);
+        let mut monitor = Monitor::new(self.plan.loaded.subject.manual().invariants, &self.record.nodes);
         let mut holds_since = None;
         loop {
             let observation = self.observe().await?;
@@ -116,7 +116,7 @@ impl<'a> Pipeline<'a> {
     fn what_does_not_hold(&self) -> String {
         let Some(latest) = &self.latest else { return "nothing was observed".to_owned() };
         let mut bad = Vec::new();
-        for invariant in self.plan.loaded.subject.invariants() {
+        for invariant in self.plan.loaded.subject.manual().invariants {
             for node in crate::subject::nodes_of(invariant, &self.record.nodes) {
                 match (invariant.check)(latest, &node) {
                     crate::subject::Finding::Holds => {}

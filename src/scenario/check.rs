@@ -68,7 +68,7 @@ impl Checker<'_> {
     }
 
     fn cluster(&mut self) {
-        let roles = self.subject.roles();
+        let roles = self.subject.manual().roles;
         for (role, count) in &self.scenario.cluster.nodes {
             let path: [Step<'_>; 3] = ["cluster".into(), "nodes".into(), role.as_str().into()];
             match roles.iter().find(|known| known.name == role) {
@@ -122,8 +122,16 @@ impl Checker<'_> {
                     self.unknown(&inner("node"), "node", node.as_str(), names.iter().map(String::as_str));
                 }
             }
-            (None, Some(role), Some(pick)) => match self.subject.roles().iter().find(|known| known.name == role) {
-                None => self.unknown(&inner("role"), "role", role, self.subject.roles().iter().map(|role| role.name)),
+            (None, Some(role), Some(pick)) => match self.subject.manual().roles.iter().find(|known| known.name == role)
+            {
+                None => {
+                    self.unknown(
+                        &inner("role"),
+                        "role",
+                        role,
+                        self.subject.manual().roles.iter().map(|role| role.name),
+                    );
+                }
                 Some(known) => {
                     let (message, help) = match (pick, known.leads) {
                         (Pick::Leader, Leads::ManyGroups) => {
@@ -171,7 +179,7 @@ impl Checker<'_> {
 
     fn invariant(&mut self, path: &[Step<'_>], name: &str) {
         let known: Vec<&str> =
-            self.subject.invariants().iter().map(|invariant| invariant.name).chain([UNREACHABLE]).collect();
+            self.subject.manual().invariants.iter().map(|invariant| invariant.name).chain([UNREACHABLE]).collect();
         if !known.contains(&name) {
             self.unknown(path, "invariant", name, known);
         }
@@ -186,7 +194,8 @@ impl Checker<'_> {
             }
             return;
         }
-        let role = self.subject.invariants().iter().find(|known| known.name == invariant).map(|known| known.role);
+        let role =
+            self.subject.manual().invariants.iter().find(|known| known.name == invariant).map(|known| known.role);
         let fits = |node: &&Node| role.is_none_or(|role| node.role == role);
         let nodes: Vec<String> = self.nodes.iter().filter(fits).map(|node| node.name.0.clone()).collect();
         let mut known: Vec<&str> = vec![TARGET];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{CLUSTER, Finding, Invariant, check_word};
+use super::super::{CLUSTER, Finding, Invariant, check_leader, check_word};
 use crate::reading::{NodeName, Observation, Value};
 
 pub(super) const INVARIANTS: &[Invariant] = &[
@@ -26,11 +26,7 @@ pub(super) const INVARIANTS: &[Invariant] = &[
         role: CLUSTER,
         // An election takes 11 to 15 s when PD's leader dies (etcd election and the old lease).
         grace: Duration::from_secs(20),
-        check: |observation, node| match observation.value(node, "pd_leader") {
-            Value::Text(name) if name == "none" => Finding::Violated("no PD member knows a leader".to_owned()),
-            Value::Text(_) => Finding::Holds,
-            value => Finding::Unknown(value.to_string()),
-        },
+        check: |observation, node| check_leader(observation, node, "pd_leader"),
     },
 ];
 
