@@ -91,7 +91,7 @@ impl Checker<'_> {
     fn unknown_count(&mut self, role: &str) {
         let nodes = self.tree.entry("cluster").and_then(|(_, cluster)| cluster.entry("nodes"));
         if let Some((key, _)) = nodes.and_then(|(_, nodes)| nodes.entry(role)) {
-            let known = self.subject.roles().iter().map(|role| role.name);
+            let known = self.subject.manual().roles.iter().map(|role| role.name);
             self.mistakes.push(Mistake::unknown_name(key.place, format!("unknown role `{role}`"), role, known));
         }
     }
@@ -146,7 +146,7 @@ impl Checker<'_> {
                 }
             },
             _ => {
-                let role = self.subject.roles().first().map_or("", |role| role.name);
+                let role = self.subject.manual().roles.first().map_or("", |role| role.name);
                 let help = format!("{{ node: {role}0 }} or {{ role: {role}, pick: random }}");
                 self.say(path, "a target is a `node`, or a `role` with a `pick`", help);
             }
