@@ -179,9 +179,9 @@ fn load_all(arguments: &[String]) -> Result<Vec<Loaded>, Refusal> {
                 None => loaded.push(one),
             },
             Err(error) => {
-                let headline = error.to_string();
-                let reports: Vec<String> = error.reports().iter().map(|report| format!("{report:?}")).collect();
-                complaints.push(format!("{headline}\n{}", reports.join("\n")));
+                let mut lines = vec![error.to_string()];
+                lines.extend(error.reports().iter().map(|report| format!("{report:?}")));
+                complaints.push(lines.join("\n"));
             }
         }
     }

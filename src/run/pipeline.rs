@@ -157,7 +157,9 @@ impl<'a> Pipeline<'a> {
         let detected = self.watch_until(after(clock_start, longest), all_seen).await?;
         if detected {
             self.heal_detected().await?;
-            self.watch_until(after(self.now(), scenario.expect.watch.0), |_| false).await?;
+            // A fault that is due later is done all the same.
+            let last = self.pending.iter().map(|(at, _)| *at).chain([self.now()]).max().unwrap_or(start);
+            self.watch_until(after(last, scenario.expect.watch.0), |_| false).await?;
         }
         let fired = self.record.violations.len();
         self.end(format!("{fired} violation{} detected", if fired == 1 { "" } else { "s" }));

@@ -114,6 +114,8 @@ pub enum Scope {
     Suspect,
     /// Every other node of the same role.
     Peers,
+    /// At least one other node of the same role.
+    SomePeer,
     /// The cluster as a whole.
     Cluster,
 }

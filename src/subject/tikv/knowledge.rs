@@ -1,7 +1,7 @@
 //! What an operator of TiKV knows: causes, actions with their risks, and how causes show.
 
 use super::super::Expected::{AtLeast, AtMost, OneOf};
-use super::super::Scope::{Cluster, Peers, Suspect};
+use super::super::Scope::{Cluster, Peers, SomePeer, Suspect};
 use super::super::{Action, Availability, CRASHED, Severity, Sign, Signature, SignatureImpact, Term};
 
 pub(super) const CATEGORIES: &[Term] = &[
@@ -86,7 +86,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
             Sign { on: Suspect, reading: "status_port", expected: OneOf(&["refused"]), weight: 2.0 },
             Sign { on: Suspect, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 1.0 },
             Sign { on: Suspect, reading: "heartbeat_age", expected: AtLeast(20.0), weight: 1.0 },
-            Sign { on: Peers, reading: "store_state", expected: OneOf(&["Up"]), weight: 1.0 },
+            Sign { on: Peers, reading: "store_state", expected: OneOf(&["Up"]), weight: 2.0 },
             Sign { on: Cluster, reading: "miss_peer_regions", expected: AtMost(0.0), weight: 0.5 },
         ],
         actions: &["restart_store", "wait_and_watch", "delete_store"],
@@ -137,8 +137,8 @@ pub(super) const SIGNATURES: &[Signature] = &[
                       they were, since no leader reports.",
         signs: &[
             Sign { on: Suspect, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 1.0 },
-            Sign { on: Suspect, reading: "leaders", expected: AtLeast(1.0), weight: 1.0 },
-            Sign { on: Peers, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 3.0 },
+            Sign { on: Suspect, reading: "leaders", expected: AtLeast(1.0), weight: 0.5 },
+            Sign { on: SomePeer, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 4.0 },
         ],
         actions: &["restart_store", "wait_and_watch", "unsafe_recover"],
         impact: SignatureImpact {
