@@ -34,10 +34,13 @@ fn no_compose() {
 fn no_such_image() {
     let Some(engine) = Engine::find() else { return };
     let folder = Folder::new();
-    let call =
-        Call::new(&engine, &folder, SCENARIO).variable("OPERATOR_RUN_ETCD_IMAGE", "operator-run/no-such-image:x");
+    let call = Call::new(&engine, &folder, SCENARIO).variable("OPERATOR_RUN_ETCD_IMAGE", "localhost:1/no-such-image:x");
     let ended = call.start().end();
-    assert_error(&folder, &ended, &[" up: ", "an image is missing", "compose/images/build"]);
+    assert_error(
+        &folder,
+        &ended,
+        &[" up: ", "the image localhost:1/no-such-image:x is missing", "compose/images/build"],
+    );
 }
 
 #[test]

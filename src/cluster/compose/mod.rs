@@ -28,6 +28,7 @@ use crate::clock::{Clock, Interrupted, SystemClock};
 use crate::http::Http;
 use crate::reading::NodeName;
 
+use cli::Compose;
 use endpoint::ComposeHttp;
 pub use project::Project;
 use project::ProjectFolder;
@@ -72,6 +73,22 @@ impl ComposeCluster {
 
     async fn inspect(&self, node: &NodeName) -> Result<ContainerInspectResponse, ClusterError> {
         inspect(&self.docker, &self.run, node).await
+    }
+
+    /// Says of a failed start that an image is missing, if one is: the CLI's own words for it differ.
+    async fn explain(&self, error: ClusterError, compose: &Compose<'_>) -> ClusterError {
+        let ClusterError::Environment { step, reason, .. } = &error else { return error };
+        for image in compose.images().await {
+            if let Err(DockerError::DockerResponseServerError { status_code: 404, .. }) =
+                self.docker.inspect_image(&image).await
+            {
+                let reason = format!("the image {image} is missing and was not pulled: {reason}");
+                let advice = "name another in the variables of the Compose file (compose/README.md), or make stand-ins by \
+                              compose/images/build";
+                return ClusterError::environment(step, reason, advice);
+            }
+        }
+        error
     }
 
     /// Waits until every container is healthy by its own health check, woken by the engine's events.
@@ -170,7 +187,10 @@ impl Cluster for ComposeCluster {
     async fn up(&self, cancel: &CancellationToken) -> Result<(), ClusterError> {
         self.docker.ping().await.map_err(|error| engine_error("asking Docker whether it runs", &error))?;
         let since = self.clock.now();
-        cli::up(&self.folder, &self.run, UP_WITHIN, cancel).await?;
+        let compose = Compose::find(&self.folder, &self.run).await?;
+        if let Err(error) = compose.up(UP_WITHIN, cancel).await {
+            return Err(self.explain(error, &compose).await);
+        }
         let healthy = tokio::time::timeout(HEALTHY_WITHIN, self.wait_healthy(since));
         let outcome = tokio::select! {
             biased;
