@@ -83,7 +83,7 @@ fn member(process: &'static str, api: &'static str) -> Vec<Row> {
 fn two_stores_down() -> Vec<Row> {
     let mut rows = store("exited(137)", "refused", "9");
     rows.retain(|row| row.0 != "tikv0");
-    rows.extend([("tikv0", "store_state", "Down"), ("tikv0", "process", "exited(137)")]);
+    rows.extend([("tikv0", "store_state", "Down"), ("tikv0", "status_port", "refused")]);
     rows
 }
 
@@ -164,6 +164,8 @@ fn what_does_not_tell_is_not_enough_evidence() {
         (&Etcd, "etcd1", unknown(member("exited(137)", "refused"))),
         (&TiKv, "tikv1", unheard_of),
         (&TiKv, "tikv1", store("running", "answers", "9")),
+        // PD's new leader calls every store Disconnected.
+        (&TiKv, "tikv1", vec![("tikv1", "store_state", "Disconnected"), ("tikv0", "store_state", "Disconnected")]),
         // Nothing says how it ended.
         (&TiKv, "tikv1", store("unknown", "refused", "0")),
     ];

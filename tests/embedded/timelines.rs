@@ -124,6 +124,19 @@ fn a_diagnosis_is_of_what_was_expected_not_of_what_fired_first() {
     assert_eq!(record.diagnosis.unwrap().root_cause.component.0, "tikv1");
 }
 
+#[test]
+fn the_death_of_two_stores_of_three_is_the_loss_of_the_quorum() {
+    let faults = format!("{KILL_STORE}  - kill: {{ target: {{ node: tikv2 }} }}\n    at: AT\n");
+    let expect = "{ violations: [{ invariant: store_down, on: tikv1, within: 2m },
+        { invariant: store_down, on: tikv2, within: 2m }], watch: 20s }";
+    for at in ["0s", "60s"] {
+        let scenario = scenario(&faults.replace("AT", at), expect).replace("process_crash", "region_quorum_loss");
+        let (exit, record) = Bench::empty().record(&scenario, &["--accept"]);
+        assert_eq!(exit, 0, "at {at}: {:?}", record.reasons);
+        assert!(record.diagnosis.unwrap().impact.data_at_risk);
+    }
+}
+
 /// With every PD dead nothing is known of the stores: no ticket resolves, and not to know is a violation of its own.
 #[test]
 fn an_unreachable_pd_says_nothing_of_the_stores() {
