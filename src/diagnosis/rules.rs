@@ -116,14 +116,17 @@ fn role<'a>(bundle: &'a Bundle, name: &NodeName) -> Option<&'a str> {
     bundle.nodes.iter().find(|node| node.name == *name).map(|node| node.role.as_str())
 }
 
-/// Whether a sign shows in a reading, at the violation or after it.
+/// Whether a sign shows in a reading, at the violation or after it. Peers must be so at both times: one that follows the
+/// suspect is no longer well.
 fn shows(sign: &Sign, row: &EvidenceRow) -> bool {
-    [&row.at, &row.after].into_iter().any(|value| match (sign.expected, value) {
+    let shown = |value: &Value| match (sign.expected, value) {
         (_, Value::Unknown { .. }) => false,
         (Expected::OneOf(words), value) => words.contains(&value.to_string().as_str()),
         (Expected::AtLeast(bound), value) => value.number().is_some_and(|number| number >= bound),
         (Expected::AtMost(bound), value) => value.number().is_some_and(|number| number <= bound),
-    })
+    };
+    let (at, after) = (shown(&row.at), shown(&row.after));
+    if sign.on == Scope::Peers { at && after } else { at || after }
 }
 
 fn confirmed(

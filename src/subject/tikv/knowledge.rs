@@ -138,7 +138,9 @@ pub(super) const SIGNATURES: &[Signature] = &[
         signs: &[
             Sign { on: Suspect, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 1.0 },
             Sign { on: Suspect, reading: "leaders", expected: AtLeast(1.0), weight: 0.5 },
-            Sign { on: SomePeer, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 4.0 },
+            Sign { on: SomePeer, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 2.0 },
+            // PD alone may be wrong: right after a change of its leader it calls every store Disconnected.
+            Sign { on: SomePeer, reading: "status_port", expected: OneOf(&["refused", "timed_out"]), weight: 2.0 },
         ],
         actions: &["restart_store", "wait_and_watch", "unsafe_recover"],
         impact: SignatureImpact {
