@@ -8,14 +8,14 @@ use jiff::Timestamp;
 use super::error::RunError;
 use super::event::Event;
 use super::faults::ActiveFault;
-use super::record::{Expectation, Phase, PhaseRecord, RunRecord, Verdict};
+use super::record::{Expectation, Phase, PhaseRecord, RunRecord, Verdict, ViolationRecord};
 use super::watch::seconds;
 use super::{Context, Plan, milliseconds};
 use crate::clock::{self, after, span_between};
 use crate::cluster::Cluster;
 use crate::monitor::{Monitor, Violation};
 use crate::reading::{NodeName, Observation};
-use crate::scenario::FaultEntry;
+use crate::scenario::{ExpectedViolation, FaultEntry};
 
 /// A run under way.
 pub(crate) struct Pipeline<'a> {
@@ -148,12 +148,7 @@ impl<'a> Pipeline<'a> {
         let clock_start = self.first_effect().unwrap_or(start);
         let expected = scenario.expect.violations.clone();
         let longest = expected.iter().map(|violation| violation.within.0).max().unwrap_or_default();
-        let all_seen = |run: &Self| {
-            let seen = |invariant: &str, on: &NodeName| {
-                run.record.violations.iter().any(|one| one.invariant == invariant && run.is_at(on, &one.node))
-            };
-            expected.iter().all(|violation| seen(&violation.invariant, &violation.on))
-        };
+        let all_seen = |run: &Self| expected.iter().all(|violation| run.seen(violation).is_some());
         let detected = self.watch_until(after(clock_start, longest), all_seen).await?;
         if detected {
             self.heal_detected().await?;
@@ -211,16 +206,20 @@ impl<'a> Pipeline<'a> {
         record.verdict = if record.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };
     }
 
+    /// The violation that was detected for an expected one.
+    fn seen(&self, expected: &ExpectedViolation) -> Option<&ViolationRecord> {
+        self.record.violations.iter().find(|found| {
+            found.expectation == Expectation::Expected
+                && found.invariant == expected.invariant
+                && self.is_at(&expected.on, &found.node)
+        })
+    }
+
     /// What was detected against what was expected.
     fn judge_detection(&mut self) {
         let mut reasons = Vec::new();
         for expected in &self.plan.loaded.scenario.expect.violations {
-            let found = self
-                .record
-                .violations
-                .iter()
-                .find(|one| one.invariant == expected.invariant && self.is_at(&expected.on, &one.node));
-            match found.map(|violation| violation.after_fault) {
+            match self.seen(expected).map(|violation| violation.after_fault) {
                 None => reasons.push(format!(
                     "not detected: {} on {} within {}",
                     expected.invariant, expected.on, expected.within

@@ -15,7 +15,7 @@ use crate::scenario::TARGET;
 use crate::store::TicketState;
 
 impl Pipeline<'_> {
-    /// Watches until `done` says so, but not past the deadline. Says whether it was done.
+    /// Watches until `done` says so, but not past the deadline, at which it looks a last time. Says whether it was done.
     pub(super) async fn watch_until(
         &mut self,
         deadline: Timestamp,
@@ -33,7 +33,7 @@ impl Pipeline<'_> {
             let wake =
                 [Some(self.next_poll), self.next_due(), Some(deadline)].into_iter().flatten().min().unwrap_or(deadline);
             clock::sleep(self.cluster.clock(), span_between(now, wake), self.context.cancel).await?;
-            if self.now() >= self.next_poll {
+            if self.now() >= self.next_poll.min(deadline) {
                 self.poll().await?;
             }
         }
@@ -110,10 +110,17 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    /// How a violation stands to what the scenario expects.
+    /// How a violation stands to what the scenario expects. One from before the fault is not the fault's.
     fn expectation(&self, invariant: &str, node: &NodeName) -> Expectation {
         let expect = &self.plan.loaded.scenario.expect;
-        if expect.violations.iter().any(|expected| expected.invariant == invariant && self.is_at(&expected.on, node)) {
+        let too_early = self.first_effect().is_none() && !self.plan.loaded.scenario.faults.is_empty();
+        if too_early {
+            Expectation::Unexpected
+        } else if expect
+            .violations
+            .iter()
+            .any(|expected| expected.invariant == invariant && self.is_at(&expected.on, node))
+        {
             Expectation::Expected
         } else if expect.allow.iter().any(|allowed| allowed == invariant) {
             Expectation::Allowed
