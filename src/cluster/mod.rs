@@ -158,9 +158,6 @@ impl ClusterError {
 /// A running instance of a subject.
 #[async_trait]
 pub trait Cluster: Send + Sync {
-    /// Where it runs.
-    fn backend(&self) -> Backend;
-
     /// Its members, in a fixed order.
     fn nodes(&self) -> &[Node];
 

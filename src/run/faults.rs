@@ -119,9 +119,11 @@ impl Pipeline<'_> {
             if !due(&self.active[index]) {
                 continue;
             }
-            let active = self.active.remove(index);
-            if let Err(error) = self.heal(&active).await {
-                outcome = Err(error);
+            // What could not be undone stays in the list: it is tried again at the end of the run.
+            let active = self.active[index].clone();
+            match self.heal(&active).await {
+                Ok(()) => drop(self.active.remove(index)),
+                Err(error) => outcome = Err(error),
             }
         }
         outcome

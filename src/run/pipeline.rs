@@ -33,8 +33,10 @@ pub(crate) struct Pipeline<'a> {
     pub(super) latest: Option<Observation>,
     /// The open tickets: their numbers by invariant and node.
     pub(super) tickets: BTreeMap<(String, NodeName), i64>,
+    /// All tickets of the run, in order.
+    pub(super) all_tickets: Vec<i64>,
     /// What fired, in order.
-    pub(super) demands: Vec<(Violation, Expectation)>,
+    pub(super) fired: Vec<(Violation, Expectation)>,
     /// The faults still to be done, with their time.
     pub(super) pending: Vec<(Timestamp, FaultEntry)>,
     /// The faults in the journal that are not healed.
@@ -62,7 +64,8 @@ impl<'a> Pipeline<'a> {
             first_detection: None,
             latest: None,
             tickets: BTreeMap::new(),
-            demands: Vec::new(),
+            all_tickets: Vec::new(),
+            fired: Vec::new(),
             pending: Vec::new(),
             active: Vec::new(),
             phase: None,
@@ -71,6 +74,15 @@ impl<'a> Pipeline<'a> {
 
     pub(super) fn now(&self) -> Timestamp {
         self.cluster.clock().now()
+    }
+
+    /// Waits for something, unless the run is asked to stop first.
+    pub(super) async fn unless_interrupted<T>(&self, work: impl Future<Output = T>) -> Result<T, RunError> {
+        tokio::select! {
+            biased;
+            () = self.context.cancel.cancelled() => Err(RunError::Interrupted),
+            outcome = work => Ok(outcome),
+        }
     }
 
     /// Everything but the clean-up.
@@ -244,7 +256,10 @@ impl<'a> Pipeline<'a> {
     /// Makes the run an error.
     pub(super) fn add_error(&mut self, error: &RunError) {
         self.record.verdict = Verdict::Error;
-        self.record.reasons.push(error.to_string());
+        let reason = error.to_string();
+        if !self.record.reasons.contains(&reason) {
+            self.record.reasons.push(reason);
+        }
     }
 
     pub(super) fn begin(&mut self, phase: Phase) {

@@ -42,11 +42,7 @@ impl Pipeline<'_> {
     /// Observes the cluster without the watch: for the time before it.
     pub(super) async fn observe(&mut self) -> Result<Observation, RunError> {
         let begun = self.now();
-        let observation = tokio::select! {
-            biased;
-            () = self.context.cancel.cancelled() => return Err(RunError::Interrupted),
-            observation = self.plan.loaded.subject.observe(self.cluster) => observation,
-        };
+        let observation = self.unless_interrupted(self.plan.loaded.subject.observe(self.cluster)).await?;
         self.next_poll = after(begun, self.plan.loaded.scenario.monitor.every.0);
         self.context.events.send(Event::Observed(Box::new(observation.clone())));
         Ok(observation)
@@ -78,6 +74,7 @@ impl Pipeline<'_> {
             at,
         )?;
         self.tickets.insert((violation.invariant.clone(), violation.node.clone()), ticket);
+        self.all_tickets.push(ticket);
         let after_fault = self.first_effect().map(|effect| seconds(span_between(effect, at)));
         let expectation = self.expectation(&violation.invariant, &violation.node);
         self.record.violations.push(ViolationRecord {
@@ -90,8 +87,9 @@ impl Pipeline<'_> {
             resolved: None,
         });
         let changed = self.changed_readings(&violation.node);
-        self.demands.push((violation.clone(), expectation));
-        self.context.events.send(Event::Detected { violation, after_fault, expectation, changed });
+        self.fired.push((violation.clone(), expectation));
+        let faults = self.record.injections.len();
+        self.context.events.send(Event::Detected { violation, after_fault, faults, expectation, changed });
         Ok(())
     }
 

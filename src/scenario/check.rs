@@ -100,6 +100,16 @@ impl Checker<'_> {
         if self.scenario.monitor.every.0.is_zero() {
             self.say(&["monitor".into(), "every".into()], "the time from one poll to the next cannot be zero", "");
         }
+        let Scenario { steady, expect, monitor, .. } = self.scenario;
+        if steady.hold > steady.timeout {
+            let message = format!("what must hold for {} cannot have done so within {}", steady.hold, steady.timeout);
+            self.say(&["steady".into(), "timeout".into()], message, "");
+        }
+        if expect.quiet.is_some_and(|quiet| quiet < monitor.every) {
+            let help = "a control must be looked at at least once";
+            let message = format!("the quiet time is over before the first poll, which is after {}", monitor.every);
+            self.say(&["expect".into(), "quiet".into()], message, help);
+        }
     }
 
     fn fault(&mut self, index: usize, entry: &FaultEntry) {
@@ -171,6 +181,9 @@ impl Checker<'_> {
             let path = |key: &'static str| [Step::from("expect"), "violations".into(), index.into(), key.into()];
             self.invariant(&path("invariant"), &violation.invariant);
             self.place(&path("on"), &violation.invariant, violation.on.as_str());
+            if violation.within.0.is_zero() {
+                self.say(&path("within"), "nothing is detected within no time", "");
+            }
         }
         for (index, name) in expect.allow.iter().enumerate() {
             self.invariant(&["expect".into(), "allow".into(), index.into()], name);

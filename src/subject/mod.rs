@@ -209,6 +209,8 @@ pub struct Manual {
     pub roles: &'static [Role],
     /// What must hold.
     pub invariants: &'static [Invariant],
+    /// The readings that say in a word how a node is.
+    pub headline: &'static [&'static str],
     /// The causes that only this subject has, beside [`CATEGORIES`].
     pub categories: &'static [Term],
     /// What its operator can do, beside [`ACTIONS`].

@@ -69,12 +69,12 @@ async fn observe(manner: Manner, scenario: &str) -> Observed {
 
 #[tokio::test]
 async fn without_a_diagnosis_there_is_no_verdict_on_it() {
-    let secret = changed(&[("name: store-down", "name: status_port")]);
+    let secret = changed(&[("name: store-down", "name: refused")]);
     for (manner, scenario, reason) in [
         (Manner::Panics, STORE_DOWN, "panic: I have no idea; this is a bug in operator-run"),
         (Manner::Refuses, STORE_DOWN, "no diagnosis: the answer to request req_9 is no valid diagnosis: it is a poem"),
         (Manner::Sleeps(CancellationToken::new()), STORE_DOWN, "interrupted"),
-        (Manner::Panics, &secret, "leaked: the question to the diagnoser contains the scenario's name (`status_port`)"),
+        (Manner::Panics, &secret, "leaked: the question to the diagnoser contains the scenario's name (`refused`)"),
     ] {
         let Observed { record, tickets, .. } = observe(manner, scenario).await;
         assert_eq!((record.verdict, record.reasons), (Verdict::Error, vec![reason.to_owned()]));

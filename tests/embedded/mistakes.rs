@@ -54,6 +54,8 @@ const MEANING: &[Case] = &[
     ("unknown role of a count", "{ pd: 3,", "{ pdd: 3,"),
     ("too few nodes", "tikv: 3 }", "tikv: 2 }"),
     ("no time between polls", "  seed: 7", "  seed: 7\nmonitor: { every: 0s }"),
+    ("no time to be steady in", "timeout: 120s", "timeout: 5s"),
+    ("no time to detect in", "within: 30s", "within: 0s"),
     ("a fault that does nothing", KILL, "  - at: 0s"),
     ("unknown role of a target", "role: tikv, pick", "role: tikvv, pick"),
     ("unknown node of a target", "role: tikv, pick: most-leaders", "node: tikv3"),
@@ -142,6 +144,7 @@ fn what_can_only_pass_or_never_ends_is_refused() {
         ("no rubric", head.to_owned()),
         ("nothing needed", optional),
         ("a control with a rubric", STORE_DOWN.replace(VIOLATIONS, "  quiet: 60s\n")),
+        ("a quiet time without a poll", format!("{control}expect: {{ quiet: 1s }}\n")),
         ("a fault after the quiet time", format!("{control}    at: 2m\nexpect: {{ quiet: 60s }}\n")),
     ]
     .map(|(name, contents)| format!("# {name}\n{}\n", refusal(contents)))

@@ -146,7 +146,7 @@ fn each_cause_is_told_by_its_signature() {
 
 /// What is asked of a model holds for the baseline too.
 fn assert_sound(subject: &dyn Subject, diagnosis: &Diagnosis, bundle: &Bundle) {
-    form::check(diagnosis, &form::schema(subject, &bundle.nodes), bundle).unwrap_or_else(|error| panic!("{error}"));
+    form::check(diagnosis, &form::schema(subject, &bundle.nodes)).unwrap_or_else(|error| panic!("{error}"));
     let grounding = grounding::check(diagnosis, bundle);
     assert_eq!(grounding.ungrounded, Vec::<String>::new());
     assert!(diagnosis.options.iter().any(|option| option.action == diagnosis.recommendation.action));

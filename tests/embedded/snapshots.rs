@@ -87,7 +87,11 @@ fn the_environment_decides_what_is_asked_for() {
         (Some("force"), None, false, Update::Accept),
         (Some("no"), Some("true"), true, Update::Accept),
     ] {
-        let variable = |name: &str| if name == "CI" { ci } else { update }.map(str::to_owned);
+        let variable = |name: &str| match name {
+            "CI" => ci.map(str::to_owned),
+            "INSTA_UPDATE" => update.map(str::to_owned),
+            _ => None,
+        };
         assert_eq!(Update::resolve(accept, &variable).unwrap(), expected, "{update:?} {ci:?} {accept}");
     }
 }

@@ -23,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) enum Broken {
     Nothing,
     Up,
+    /// It comes up without one of its stores.
+    Unwell,
     Inject,
     InjectPanics,
     Effect,
@@ -127,10 +129,6 @@ impl SpyCluster {
 
 #[async_trait]
 impl Cluster for SpyCluster {
-    fn backend(&self) -> Backend {
-        self.model.backend()
-    }
-
     fn nodes(&self) -> &[Node] {
         self.model.nodes()
     }
@@ -145,7 +143,11 @@ impl Cluster for SpyCluster {
 
     async fn up(&self, cancel: &CancellationToken) -> Result<(), ClusterError> {
         self.call("up", Broken::Up)?;
-        self.model.up(cancel).await
+        self.model.up(cancel).await?;
+        if self.spy.broken == Broken::Unwell {
+            self.model.inject(&Fault::Kill { node: NodeName::from("tikv0") }).await?;
+        }
+        Ok(())
     }
 
     async fn process(&self, node: &NodeName) -> Result<ProcessState, ClusterError> {

@@ -9,7 +9,7 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::project::ProjectFolder;
-use super::{ClusterError, Interrupted};
+use super::{ClusterError, HOST_VARIABLE, Interrupted, USUAL_HOST};
 
 /// Names the command to use, such as `docker compose`.
 const COMMAND_VARIABLE: &str = "OPERATOR_RUN_COMPOSE";
@@ -54,6 +54,9 @@ impl<'a> Compose<'a> {
         let mut command = Command::new(&self.words[0]);
         command.args(&self.words[1..]).args(["-p", &format!("operator-run-{}", self.run), "-f"]);
         command.arg(self.folder.file()).args(arguments).env(RUN_VARIABLE, self.run);
+        // The CLI could follow a context of its own to another engine than ours.
+        let host = std::env::var(HOST_VARIABLE).ok().filter(|host| !host.is_empty());
+        command.env(HOST_VARIABLE, host.unwrap_or_else(|| USUAL_HOST.to_owned())).env_remove("DOCKER_CONTEXT");
         // Its own process group: a Ctrl-C at the terminal is for the runner, which then takes everything down in order.
         command.process_group(0).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -26,6 +26,7 @@ static MANUAL: Manual = Manual {
     backends: &[Backend::Compose],
     roles: &[Role { name: "etcd", usual: 3, allowed: 3..=3, leads: Leads::OneGroup }],
     invariants: invariants::INVARIANTS,
+    headline: &["status_api"],
     categories: knowledge::CATEGORIES,
     actions: knowledge::ACTIONS,
     signatures: knowledge::SIGNATURES,

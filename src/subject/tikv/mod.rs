@@ -23,6 +23,7 @@ static MANUAL: Manual = Manual {
         Role { name: "tikv", usual: 3, allowed: 3..=50, leads: Leads::ManyGroups },
     ],
     invariants: invariants::INVARIANTS,
+    headline: &["pd_health", "store_state"],
     categories: knowledge::CATEGORIES,
     actions: knowledge::ACTIONS,
     signatures: knowledge::SIGNATURES,
