@@ -292,11 +292,9 @@ impl Cluster for ComposeCluster {
         match undo {
             Undo::Start { node } => {
                 let container = container_id(&self.docker, &self.run, node).await?;
-                match self.docker.start_container(&container, None).await {
-                    // 304: it runs already.
-                    Ok(()) | Err(DockerError::DockerResponseServerError { status_code: 304, .. }) => Ok(()),
-                    Err(error) => Err(engine_error(&format!("starting {node} again"), &error)),
-                }
+                // If it runs already, the engine says so, which is no error.
+                let started = self.docker.start_container(&container, None).await;
+                started.map_err(|error| engine_error(&format!("starting {node} again"), &error))
             }
         }
     }
