@@ -63,7 +63,7 @@ fn the_engine_goes_away() {
     gate.break_down();
     running.interrupt();
     let ended = running.end();
-    ended.assert_code(130);
+    ended.assert_code(3);
     let run = folder.only_run().run;
     let left = super::engine::left_of(&run);
     super::engine::remove_all_of(&run);
