@@ -175,7 +175,7 @@ async fn run_store_kill(healed_at: f64, times: impl Iterator<Item = f64>) -> (Em
         if at >= healed_at && !healed {
             healed = true;
             sleep_until(&cluster, start, healed_at).await;
-            cluster.heal(&cluster.undo(&kill(&victim))).await.unwrap();
+            cluster.heal(&kill(&victim).undo()).await.unwrap();
             assert_eq!(cluster.process(&victim.as_str().into()).await.unwrap(), ProcessState::Running);
         }
         sleep_until(&cluster, start, at).await;

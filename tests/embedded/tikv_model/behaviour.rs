@@ -141,7 +141,7 @@ async fn a_new_pd_leader_comes_as_recorded() {
 
     let members: Value = serde_json::from_str(&get(&cluster, asked, "/pd/api/v1/members").await.unwrap().body).unwrap();
     assert_ne!(members["leader"]["name"], old.as_str());
-    cluster.heal(&cluster.undo(&kill(&old))).await.unwrap();
+    cluster.heal(&kill(&old).undo()).await.unwrap();
     wait(&cluster, 2.0).await;
     assert_eq!(leaders().await, before);
 }
@@ -213,8 +213,8 @@ async fn a_dead_store_grows_old() {
     wait(&cluster, 19.0 * 60.0).await;
     assert_eq!(meta().await["store"]["state_name"], "Down");
     assert_eq!(meta().await["status"]["uptime"], uptime);
-    cluster.heal(&cluster.undo(&kill(&victim))).await.unwrap();
-    cluster.heal(&cluster.undo(&kill(&victim))).await.unwrap();
+    cluster.heal(&kill(&victim).undo()).await.unwrap();
+    cluster.heal(&kill(&victim).undo()).await.unwrap();
     wait(&cluster, 15.0).await;
     assert_eq!(meta().await["store"]["state_name"], "Up");
     assert_ne!(meta().await["store"]["start_timestamp"], started);
@@ -307,7 +307,7 @@ proptest! {
             for (node, start, millis) in acts {
                 let fault = kill(cluster.nodes()[node].name.as_str());
                 if start {
-                    cluster.heal(&cluster.undo(&fault)).await.unwrap();
+                    cluster.heal(&fault.undo()).await.unwrap();
                 } else {
                     cluster.inject(&fault).await.unwrap();
                     assert_eq!(cluster.missing_effect(&fault).await.unwrap(), None);
