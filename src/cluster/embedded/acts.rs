@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::model::{Model, Place};
 use super::process::Process;
-use super::region::Loss;
+use super::region::Silence;
 use super::store::{CONNECT_TIMEOUT, CONNECTED_AFTER};
 use super::{lines, shutdown};
 
@@ -131,7 +131,7 @@ impl Model {
                 store.connects = None;
                 store.noticed = Some(noticed);
                 store.next_connect_timeout = Duration::MAX;
-                self.lose_store(Loss { store: index, at: now, noticed, lives: true });
+                self.lose_store(Silence { store: index, at: now, noticed, lives: true });
             }
             Place::Tikv(_) => {}
         }
@@ -168,7 +168,7 @@ impl Model {
         store.connected = false;
         store.connects = None;
         store.shutdown = None;
-        self.lose_store(Loss { store: index, at: now, noticed: now, lives: false });
+        self.lose_store(Silence { store: index, at: now, noticed: now, lives: false });
         if heard {
             self.stores[index].noticed = None;
             self.stores[index].next_connect_timeout = now + CONNECT_TIMEOUT;
@@ -176,10 +176,10 @@ impl Model {
         }
     }
 
-    fn lose_store(&mut self, loss: Loss) {
+    fn lose_store(&mut self, silence: Silence) {
         let links = self.links();
         for region in &mut self.regions {
-            region.lose_store(loss, &links, &mut self.random);
+            region.lose_store(silence, &links, &mut self.random);
         }
     }
 }

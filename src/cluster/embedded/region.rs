@@ -46,7 +46,7 @@ pub(super) enum Change {
 
 /// A store that cannot be heard any more.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Loss {
+pub(super) struct Silence {
     /// The index of the store.
     pub(super) store: usize,
     /// When it fell silent.
@@ -171,14 +171,14 @@ impl Region {
     }
 
     /// A store of the region has fallen silent.
-    pub(super) fn lose_store(&mut self, loss: Loss, links: &[StoreLink], random: &mut Rng) {
-        let Some(lost) = self.peer_on(loss.store) else { return };
+    pub(super) fn lose_store(&mut self, silence: Silence, links: &[StoreLink], random: &mut Rng) {
+        let Some(lost) = self.peer_on(silence.store) else { return };
         let led = self.leader == Some(lost);
         if led {
             self.leader = None;
-            self.unheard = loss.lives.then(|| Unheard { peer: lost, until: loss.at + quorum_check(random) });
-        } else if loss.lives {
-            let (heard, ticks) = self.last_heard(loss, random);
+            self.unheard = silence.lives.then(|| Unheard { peer: lost, until: silence.at + quorum_check(random) });
+        } else if silence.lives {
+            let (heard, ticks) = self.last_heard(silence, random);
             self.peers[lost].campaign = Some(heard + election_wait(&ticks, random));
         } else {
             self.peers[lost].campaign = None;
@@ -187,23 +187,23 @@ impl Region {
         match (self.leader, self.change) {
             (None, Some((_, Change::Elect(winner)))) if winner != lost && self.has_quorum(links) => {}
             (None, _) => {
-                let (heard, ticks) = if led { self.last_heard(loss, random) } else { (loss.at, ELECTION_TICKS) };
+                let (heard, ticks) = if led { self.last_heard(silence, random) } else { (silence.at, ELECTION_TICKS) };
                 self.await_election(heard, &ticks, links, random);
             }
             (Some(_), None) if !self.has_quorum(links) => {
-                self.change = Some((loss.at + quorum_check(random), Change::StepDown));
+                self.change = Some((silence.at + quorum_check(random), Change::StepDown));
             }
             (Some(_), _) => {}
         }
     }
 
     /// From when the clocks of the followers run who hear no leader any more, and for how many ticks.
-    fn last_heard(&self, loss: Loss, random: &mut Rng) -> (Duration, Range<u32>) {
+    fn last_heard(&self, silence: Silence, random: &mut Rng) -> (Duration, Range<u32>) {
         if self.active {
-            (loss.at.saturating_sub(LEADER_HEARTBEAT.mul_f64(random.f64())), ELECTION_TICKS)
+            (silence.at.saturating_sub(LEADER_HEARTBEAT.mul_f64(random.f64())), ELECTION_TICKS)
         } else {
             // Nothing is sent in a region that hibernates: only the loss of the connection wakes it.
-            (loss.noticed, AWAKENED_TICKS)
+            (silence.noticed, AWAKENED_TICKS)
         }
     }
 
