@@ -79,8 +79,9 @@ pub(super) fn regions(topology: &Topology, ids: &mut Allocator, random: &mut Rng
     let table = TABLE..=TABLE + splits;
     let mut regions = Vec::new();
     for (index, end_key) in bounds.into_iter().enumerate() {
-        let active = table.contains(&index);
-        let version = if active { version } else { FEWEST_REGIONS as u64 };
+        let split = table.contains(&index);
+        let version = if split { version } else { FEWEST_REGIONS as u64 };
+        let active = split && topology.load;
         let region = region(start_key, end_key.clone(), (version, active), topology, ids, random);
         regions.push(region);
         start_key = end_key;

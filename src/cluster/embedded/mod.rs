@@ -62,13 +62,15 @@ pub struct Topology {
     pub tikv: usize,
     /// How many regions there are; never fewer than the 5 of an empty cluster.
     pub regions: usize,
+    /// Clients use the table; without them all regions hibernate.
+    pub load: bool,
     /// What decides everything that chance decides.
     pub seed: u64,
 }
 
 impl Default for Topology {
     fn default() -> Self {
-        Self { pd: 3, tikv: 3, regions: 24, seed: 0 }
+        Self { pd: 3, tikv: 3, regions: 24, load: true, seed: 0 }
     }
 }
 

@@ -176,7 +176,9 @@ impl Region {
         let led = self.leader == Some(lost);
         if led {
             self.leader = None;
-            self.unheard = silence.lives.then(|| Unheard { peer: lost, until: silence.at + quorum_check(random) });
+            // The leader of a region that hibernates does not even look (`store-partition` recording: 3 of 8).
+            let until = if self.active { silence.at + quorum_check(random) } else { Duration::MAX };
+            self.unheard = silence.lives.then_some(Unheard { peer: lost, until });
         } else if silence.lives {
             let (heard, ticks) = self.last_heard(silence, random);
             self.peers[lost].campaign = Some(heard + election_wait(&ticks, random));
