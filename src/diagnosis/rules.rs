@@ -81,13 +81,15 @@ fn fit<'a>(signature: &'static Signature, bundle: &'a Bundle, suspect: &NodeName
         all += sign.weight;
         let rows = rows(bundle, sign, suspect);
         let shown = rows.iter().filter(|row| shows(sign, row)).count();
-        if shown > 0 && shown == rows.len() {
+        let some_will_do = sign.on == Scope::SomePeer;
+        if shown > 0 && (some_will_do || shown == rows.len()) {
             there += sign.weight;
         }
         for row in rows {
-            // What can't be read speaks neither for nor against.
+            // What can't be read speaks neither for nor against, nor does a peer where another one shows it.
             if shows(sign, row) {
                 supporting.push(row);
+            } else if some_will_do && shown > 0 {
             } else if row.values().iter().all(|value| value.unknown_reason().is_none()) {
                 contradicting.push(row);
             }
@@ -100,7 +102,7 @@ fn fit<'a>(signature: &'static Signature, bundle: &'a Bundle, suspect: &NodeName
 fn rows<'a>(bundle: &'a Bundle, sign: &Sign, suspect: &NodeName) -> Vec<&'a EvidenceRow> {
     let wanted = |row: &EvidenceRow| match sign.on {
         Scope::Suspect => row.node == *suspect,
-        Scope::Peers => {
+        Scope::Peers | Scope::SomePeer => {
             let peers = role(bundle, &row.node).is_some() && role(bundle, &row.node) == role(bundle, suspect);
             peers && row.node != *suspect
         }

@@ -114,6 +114,8 @@ pub enum Scope {
     Suspect,
     /// Every other node of the same role.
     Peers,
+    /// At least one other node of the same role.
+    SomePeer,
     /// The cluster as a whole.
     Cluster,
 }
@@ -285,6 +287,13 @@ pub const ACTIONS: &[Action] = &[
         risk: "costs time",
         reversible: true,
         command: "docker inspect --format '{{json .State}}' {node}",
+    },
+    Action {
+        name: "resume_process",
+        does: "lets a process go on that exists but is stopped or frozen",
+        risk: "none if it is stopped; it changes nothing if it hangs by itself",
+        reversible: true,
+        command: "docker unpause {node}",
     },
     Action {
         name: "repair_network",

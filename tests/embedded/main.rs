@@ -2,3 +2,4 @@
 
 mod claude;
 mod tikv_model;
+mod tikv_recordings;
