@@ -148,10 +148,11 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
         Update::resolve(arguments.accept, &variable).map_err(|error| Refusal(Exit::Usage, error.to_string()))?;
     let snapshots = SnapshotPolicy { folder: arguments.snapshots.clone(), update };
     let mut runs = Vec::new();
+    let mut complaints = Vec::new();
     for loaded in loaded {
         let subject = loaded.subject;
         let backend = backend(arguments.backend, subject)?;
-        loaded.check_backend(backend).map_err(|error| Refusal(Exit::Usage, complaint(error)))?;
+        complaints.extend(loaded.check_backend(backend).err().map(complaint));
         let cluster = ClusterSpec {
             backend,
             nodes: loaded.scenario.cluster.nodes.clone(),
@@ -159,6 +160,9 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
         };
         let plan = Plan { loaded, cluster, snapshots: snapshots.clone() };
         runs.push((plan, diagnoser(arguments, subject, variable)?));
+    }
+    if !complaints.is_empty() {
+        return Err(Refusal(Exit::Usage, complaints.join("\n")));
     }
     let store = Store::open(database).map_err(|error| Refusal(Exit::Environment, error.to_string()))?;
     Ok(Prepared { runs, store })

@@ -223,14 +223,19 @@ impl Model {
     }
 
     fn store_connected(&mut self, index: usize, now: Duration) {
+        self.connect(index, now);
+        let back = &self.stores[index];
+        for here in self.stores.iter().filter(|store| store.serves() && store.id != back.id) {
+            lines::connected(&mut self.log, now, here, back);
+        }
+    }
+
+    /// The other stores have connections to a store.
+    pub(super) fn connect(&mut self, index: usize, now: Duration) {
         self.stores[index].connected = true;
         self.stores[index].connects = None;
         for region in &mut self.regions {
             region.reconnect(index, now);
-        }
-        let back = &self.stores[index];
-        for here in self.stores.iter().filter(|store| store.serves() && store.id != back.id) {
-            lines::connected(&mut self.log, now, here, back);
         }
     }
 

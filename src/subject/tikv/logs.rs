@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::cluster::{Cluster, LogLine, Node};
 use crate::reading::{NodeName, Observation, Unit, Value};
 
-/// How far back it is looked. A store that waits for a connection says so every 5 s (TiKV: src/server/raft_client.rs).
+/// How far back it is looked. A store that waits for a connection says so every 5 s (TiKV: `src/server/raft_client.rs`).
 const WINDOW: Duration = Duration::from_secs(15);
 /// What a store writes when it loses a connection to another, and while it cannot get one.
 const COMPLAINTS: [&str; 2] = ["[\"connection abort\"]", "[\"wait connect timeout\"]"];
