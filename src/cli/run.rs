@@ -18,7 +18,7 @@ use crate::diagnosis::rules::Rules;
 use crate::report::junit;
 use crate::report::terminal::{Stream, Terminal};
 use crate::run::{self, Context, Event, Events, Plan, RunRecord, SnapshotPolicy, Update};
-use crate::scenario::{self, Loaded};
+use crate::scenario::{self, Loaded, ScenarioError};
 use crate::store::Store;
 use crate::subject::{ClusterSpec, Subject};
 
@@ -153,15 +153,21 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
         Update::resolve(arguments.accept, &variable).map_err(|error| Refusal(Exit::Usage, error.to_string()))?;
     let snapshots = SnapshotPolicy { folder: arguments.snapshots.clone(), update };
     let mut runs = Vec::new();
+    let mut complaints = Vec::new();
     for loaded in loaded {
         let subject = loaded.subject;
+        let backend = backend(arguments.backend, subject)?;
+        complaints.extend(loaded.check_backend(backend).err().map(complaint));
         let cluster = ClusterSpec {
-            backend: backend(arguments.backend, subject)?,
+            backend,
             nodes: loaded.scenario.cluster.nodes.clone(),
             seed: arguments.seed.unwrap_or(loaded.scenario.cluster.seed),
         };
         let plan = Plan { loaded, cluster, snapshots: snapshots.clone() };
         runs.push((plan, diagnoser(arguments, subject, variable)?));
+    }
+    if !complaints.is_empty() {
+        return Err(Refusal(Exit::Usage, complaints.join("\n")));
     }
     let store = Store::open(database).map_err(|error| Refusal(Exit::Environment, error.to_string()))?;
     let junit = arguments.junit.as_ref().map(|path| {
@@ -187,14 +193,17 @@ fn load_all(arguments: &[String]) -> Result<Vec<Loaded>, Refusal> {
                 )),
                 None => loaded.push(one),
             },
-            Err(error) => {
-                let mut lines = vec![error.to_string()];
-                lines.extend(error.reports().iter().map(|report| format!("{report:?}")));
-                complaints.push(lines.join("\n"));
-            }
+            Err(error) => complaints.push(complaint(error)),
         }
     }
     if complaints.is_empty() { Ok(loaded) } else { Err(Refusal(Exit::Usage, complaints.join("\n"))) }
+}
+
+/// What is wrong with a scenario, each mistake with its line.
+fn complaint(error: ScenarioError) -> String {
+    let headline = error.to_string();
+    let reports: Vec<String> = error.reports().iter().map(|report| format!("{report:?}")).collect();
+    format!("{headline}\n{}", reports.join("\n"))
 }
 
 fn backend(asked: Option<Backend>, subject: &dyn Subject) -> Result<Backend, Refusal> {

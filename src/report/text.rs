@@ -2,7 +2,6 @@
 
 use console::Style;
 
-use crate::cluster::Undo;
 use crate::diagnosis::Diagnosis;
 use crate::grade::grounding::Grounding;
 use crate::grade::rubric::Grade;
@@ -58,12 +57,10 @@ impl Text {
                 vec![self.row(phase.word(), &format!("{outcome:<OUTCOME$} {}", self.dim(&format!("{seconds:>6.1} s"))))]
             }
             Event::Injected { fault, target } => {
-                vec![
-                    self.row(
-                        "fault",
-                        &format!("{} ({target})", self.bold(&format!("{} {}", fault.kind(), fault.node()))),
-                    ),
-                ]
+                vec![self.row(
+                    "fault",
+                    &format!("{} ({target})", self.bold(&format!("{} {}", fault.kind().key(), fault.node()))),
+                )]
             }
             Event::Detected { violation, after_fault, faults, expectation, changed } => {
                 let fault = if *faults > 1 { "the first fault" } else { "the fault" };
@@ -90,7 +87,7 @@ impl Text {
             Event::Diagnosed { diagnosis, .. } => self.diagnosis(diagnosis),
             Event::Graded { grade, grounding, lines } => self.grade(grade, grounding, lines),
             Event::Compared(snapshot) => self.snapshot(snapshot),
-            Event::Healed(Undo::Start { node }) => vec![self.row("healed", &format!("{node} was started again"))],
+            Event::Healed(undo) => vec![self.row("healed", &undo.to_string())],
             Event::Ended(record) => self.ended(record),
         }
     }

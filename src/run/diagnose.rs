@@ -109,7 +109,7 @@ impl Pipeline<'_> {
             secret("a container's label", RUN_LABEL),
         ];
         secrets.extend(scenario.tags.iter().map(|tag| secret("a tag of the scenario", tag)));
-        secrets.extend(self.record.injections.iter().map(|done| secret("the fault's kind", done.fault.kind())));
+        secrets.extend(self.record.injections.iter().map(|done| secret("the fault's kind", done.fault.kind().key())));
         secrets
     }
 }

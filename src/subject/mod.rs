@@ -296,6 +296,13 @@ pub const ACTIONS: &[Action] = &[
         command: "docker inspect --format '{{json .State}}' {node}",
     },
     Action {
+        name: "resume_process",
+        does: "lets a process go on that exists but is stopped or frozen",
+        risk: "none if it is stopped; it changes nothing if it hangs by itself",
+        reversible: true,
+        command: "docker unpause {node}",
+    },
+    Action {
         name: "repair_network",
         does: "restores the packets between a node and the others",
         risk: "none, if the network is really the cause",

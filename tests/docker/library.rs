@@ -44,7 +44,7 @@ fn faults_can_be_undone_twice() {
         cluster.up(&CancellationToken::new()).await.unwrap();
         let node = NodeName::from("etcd1");
         let kill = Fault::Kill { node: node.clone() };
-        let undo = cluster.undo(&kill);
+        let undo = kill.undo();
 
         // It is in the journal, but the runner was ended before it was done.
         cluster.heal(&undo).await.unwrap();

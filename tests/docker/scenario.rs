@@ -1,6 +1,6 @@
 //! The scenario of the repository, from its file to its verdict.
 
-use operator_run::cluster::Fault;
+use operator_run::cluster::FaultKind;
 use operator_run::reading::NodeName;
 use operator_run::run::{Expectation, RunRecord, SnapshotStatus, Verdict};
 
@@ -67,8 +67,8 @@ fn passed(ended: &Ended) -> RunRecord {
 fn only_target(record: &RunRecord) -> NodeName {
     let [injection] = record.injections.as_slice() else { panic!("not one fault: {:?}", record.injections) };
     assert!(injection.healed.is_some(), "{injection:?}");
-    let Fault::Kill { node } = &injection.fault;
-    node.clone()
+    assert_eq!(injection.fault.kind(), FaultKind::Kill);
+    injection.fault.node().clone()
 }
 
 /// What looks like a part of a run and is none.

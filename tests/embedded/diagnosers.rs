@@ -88,7 +88,7 @@ async fn without_a_diagnosis_there_is_no_verdict_on_it() {
 async fn claims_are_held_against_their_evidence() {
     let claims = vec![
         ("E999", "tikv1 is on fire"),
-        ("E4", "tikv1 was silent for 30 s"),
+        ("E4", "tikv1 was silent for 31 s"),
         ("E4", "tikv1 was silent for 25 s"),
         ("E4", "tikv1 was silent for a while"),
     ];

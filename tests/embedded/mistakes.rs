@@ -24,7 +24,7 @@ const WATCH: &str = "  watch: 10s";
 
 const SHAPE: &[Case] = &[
     ("unknown key at the top", "tags: [", "tag: ["),
-    ("unknown key in a map", "seed: 7", "sed: 7"),
+    ("unknown key in a map", "seed: 2", "sed: 7"),
     ("unknown key in an item of a list", "until: graded", "untill: graded"),
     ("unknown key that is like no other", "until: graded", "wibble: graded"),
     ("missing key at the top", "title: A TiKV store is killed\n", ""),
@@ -38,7 +38,7 @@ const SHAPE: &[Case] = &[
     ("a list for a map", "{ pd: 3, tikv: 3 }", "[3, 3]"),
     ("a map for a list", "faults:\n  - kill:", "faults:\n    kill:"),
     ("nothing for a map", "recover: { within: 60s }", "recover:"),
-    ("a fraction for a whole number", "seed: 7", "seed: 7.5"),
+    ("a fraction for a whole number", "seed: 2", "seed: 2.5"),
     ("a negative count", "tikv: 3 }", "tikv: -3 }"),
     ("a number without its unit", "within: 60s", "within: 10"),
     ("a word for a span", "within: 60s", "within: ten"),
@@ -53,7 +53,7 @@ const MEANING: &[Case] = &[
     ("unknown subject", "subject: tikv", "subject: tivk"),
     ("unknown role of a count", "{ pd: 3,", "{ pdd: 3,"),
     ("too few nodes", "tikv: 3 }", "tikv: 2 }"),
-    ("no time between polls", "  seed: 7", "  seed: 7\nmonitor: { every: 0s }"),
+    ("no time between polls", "  seed: 2", "  seed: 2\nmonitor: { every: 0s }"),
     ("no time to be steady in", "timeout: 120s", "timeout: 5s"),
     ("no time to detect in", "within: 30s", "within: 0s"),
     ("a fault that does nothing", KILL, "  - at: 0s"),

@@ -79,6 +79,24 @@ fn member(process: &'static str, api: &'static str) -> Vec<Row> {
     .concat()
 }
 
+/// A store that does not answer, and how many others it says that it cannot reach.
+fn silent(process: &'static str, unreachable: &'static str) -> Vec<Row> {
+    let mut rows = store(process, "timed_out", "0");
+    rows.push(("tikv1", "unreachable_stores", unreachable));
+    rows
+}
+
+/// What is seen of a PD member that the others cannot reach.
+fn pd(process: &'static str, api: &'static str) -> Vec<Row> {
+    vec![
+        ("pd1", "process", process),
+        ("pd1", "pd_api", api),
+        ("pd1", "pd_health", "unreachable"),
+        ("pd0", "pd_health", "healthy"),
+        ("pd2", "pd_health", "healthy"),
+    ]
+}
+
 /// One store crashed, and then another: one of three is left.
 fn two_stores_down() -> Vec<Row> {
     let mut rows = store("exited(137)", "refused", "9");
@@ -103,13 +121,6 @@ fn two_members_down() -> Vec<Row> {
 
 #[test]
 fn each_cause_is_told_by_its_signature() {
-    let pd = vec![
-        ("pd1", "process", "exited(137)"),
-        ("pd1", "pd_api", "refused"),
-        ("pd1", "pd_health", "unreachable"),
-        ("pd0", "pd_health", "healthy"),
-        ("pd2", "pd_health", "healthy"),
-    ];
     let cases: Vec<(&dyn Subject, &str, Vec<Row>, &str, &str)> = vec![
         (&TiKv, "tikv1", store("exited(137)", "refused", "0"), "process_crash", "restart_store"),
         (&TiKv, "tikv1", store("exited(134)", "refused", "5"), "process_crash", "restart_store"),
@@ -121,13 +132,19 @@ fn each_cause_is_told_by_its_signature() {
             "raise_resource_limit",
         ),
         (&TiKv, "tikv1", store("exited(0)", "refused", "0"), "planned_restart", "wait_and_watch"),
-        (&TiKv, "tikv1", store("running", "timed_out", "0"), "process_hang", "restart_store"),
+        (&TiKv, "tikv1", silent("running", "0"), "process_hang", "resume_process"),
+        (&TiKv, "tikv1", silent("paused", "0"), "process_hang", "resume_process"),
+        (&TiKv, "tikv1", silent("running", "2"), "network_partition", "repair_network"),
         (&TiKv, "tikv1", two_stores_down(), "region_quorum_loss", "restart_store"),
-        (&TiKv, "pd1", pd, "process_crash", "restart_pd"),
+        (&TiKv, "pd1", pd("exited(137)", "refused"), "process_crash", "restart_pd"),
+        (&TiKv, "pd1", pd("exited(0)", "refused"), "planned_restart", "wait_and_watch"),
+        (&TiKv, "pd1", pd("paused", "timed_out"), "process_hang", "resume_process"),
+        // It may hang as well as be cut off.
+        (&TiKv, "pd1", pd("running", "timed_out"), "not_enough_evidence", "gather_evidence"),
         (&Etcd, "etcd1", member("exited(137)", "refused"), "process_crash", "restart_member"),
         (&Etcd, "etcd1", member("exited(137, out of memory)", "refused"), "memory_exhaustion", "raise_resource_limit"),
         (&Etcd, "etcd1", member("exited(0)", "refused"), "planned_restart", "wait_and_watch"),
-        (&Etcd, "etcd1", member("running", "timed_out"), "process_hang", "restart_member"),
+        (&Etcd, "etcd1", member("running", "timed_out"), "process_hang", "resume_process"),
         (&Etcd, "etcd1", two_members_down(), "quorum_loss", "restart_member"),
     ];
     for (subject, suspect, rows, category, action) in cases {

@@ -1,7 +1,7 @@
 //! A whole run by the program on the embedded backend: what it prints, what it keeps, and how it ends.
 
 use insta::assert_snapshot;
-use operator_run::cluster::{Fault, Undo};
+use operator_run::cluster::{FaultKind, Undo};
 use operator_run::diagnosis::{Bundle, Diagnosis};
 use operator_run::run::Phase::{Detect, Diagnose, Down, Grade, Recover, Steady, Up};
 use operator_run::run::{Expectation, Phase, RunRecord, Verdict};
@@ -20,7 +20,7 @@ fn what_a_person_sees() {
     assert_eq!(bench.files(), [".operator-run", "snapshots", "store-down.yaml"]);
 
     let tickets = bench.run(&["tickets"]);
-    assert_snapshot!(redact(&tickets.stdout).trim(), @"1  resolved      store_down on tikv1, 2026-01-01T00:00:50.7Z, run RUN: PD says Disconnected, status port: refused");
+    assert_snapshot!(redact(&tickets.stdout).trim(), @"1  resolved      store_down on tikv1, 2026-01-01T00:00:51.9Z, run RUN: PD says Disconnected, status port: refused");
     let ticket = bench.run(&["tickets", "1"]);
     assert_eq!((tickets.exit, ticket.exit), (0, 0));
     assert_snapshot!("the_ticket_as_markdown", redact(&ticket.stdout));
@@ -76,7 +76,8 @@ fn the_record_says_what_happened() {
     assert_eq!((exit, record.verdict, record.reasons.as_slice()), (0, Verdict::Pass, [].as_slice()));
 
     let [injection] = record.injections.as_slice() else { panic!("{:?}", record.injections) };
-    let Fault::Kill { node: target } = &injection.fault;
+    assert_eq!(injection.fault.kind(), FaultKind::Kill);
+    let target = injection.fault.node();
     let [violation] = record.violations.as_slice() else { panic!("{:?}", record.violations) };
     assert_eq!((violation.invariant.as_str(), &violation.node), ("store_down", target));
     assert_eq!(violation.expectation, Expectation::Expected);

@@ -42,7 +42,7 @@ fn every_scenario_in_the_repository_is_right() {
         assert_eq!(mistakes, Vec::<String>::new(), "{}", file.display());
         assert_eq!(file.file_stem().unwrap().to_str(), Some(loaded.scenario.name.as_str()));
         let lines: Vec<&str> = text.lines().collect();
-        let checks = &loaded.scenario.rubric.unwrap().checks;
+        let checks = loaded.scenario.rubric.map(|rubric| rubric.checks).unwrap_or_default();
         for (check, line) in checks.iter().zip(&loaded.check_lines) {
             assert!(lines[line - 1].contains(&format!("id: {},", check.id)), "{}: line {line}", check.id);
         }
@@ -56,7 +56,7 @@ fn the_schema_refuses_what_the_program_refuses_for_its_shape() {
     for (good, bad) in [
         ("title: A", "titel: A"),
         ("title: A TiKV store is killed\n", ""),
-        ("seed: 7", "seed: -7"),
+        ("seed: 2", "seed: -2"),
         ("pass: 0.8", "pass: most"),
         ("until: graded", "untill: graded"),
         ("most-leaders", "most-leader"),

@@ -66,7 +66,7 @@ pub(crate) async fn run(
     let mut loaded = scenario::parse(Path::new("s.yaml"), scenario).unwrap_or_else(|error| panic!("{error}"));
     // A subject lives as long as the program.
     loaded.subject = Box::leak(Box::new(spy));
-    let cluster = ClusterSpec { backend: Backend::Embedded, nodes: loaded.scenario.cluster.nodes.clone(), seed: 7 };
+    let cluster = ClusterSpec { backend: Backend::Embedded, nodes: loaded.scenario.cluster.nodes.clone(), seed: 2 };
     let snapshots = SnapshotPolicy { folder: folder.path().join("snapshots"), update: Update::Accept };
     let store = Store::open(&folder.path().join("test.db")).unwrap();
     let (sender, mut receiver) = mpsc::unbounded_channel();
@@ -154,10 +154,6 @@ impl Cluster for SpyCluster {
         self.model.process(node).await
     }
 
-    fn undo(&self, fault: &Fault) -> Undo {
-        self.model.undo(fault)
-    }
-
     async fn inject(&self, fault: &Fault) -> Result<(), ClusterError> {
         assert!(self.spy.broken != Broken::InjectPanics, "the injector is broken");
         self.model.inject(fault).await?;
@@ -173,8 +169,12 @@ impl Cluster for SpyCluster {
     }
 
     async fn heal(&self, undo: &Undo) -> Result<(), ClusterError> {
-        let Undo::Start { node } = undo;
-        self.call(format!("start {node}"), Broken::Heal)?;
+        let call = match undo {
+            Undo::Start { node } => format!("start {node}"),
+            Undo::Resume { node } => format!("resume {node}"),
+            Undo::Reconnect { node } => format!("reconnect {node}"),
+        };
+        self.call(call, Broken::Heal)?;
         self.model.heal(undo).await
     }
 

@@ -105,7 +105,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
             Sign { on: Suspect, reading: "status_api", expected: OneOf(&["timed_out"]), weight: 3.0 },
             Sign { on: Peers, reading: "status_api", expected: OneOf(&["answers"]), weight: 1.0 },
         ],
-        actions: &["restart_member", "gather_evidence", "wait_and_watch"],
+        actions: &["resume_process", "restart_member", "gather_evidence"],
         impact: QUORUM_HOLDS,
     },
     Signature {

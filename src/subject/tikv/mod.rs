@@ -2,6 +2,7 @@
 
 mod invariants;
 mod knowledge;
+mod logs;
 mod observe;
 
 use async_trait::async_trait;

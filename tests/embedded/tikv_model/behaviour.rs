@@ -7,7 +7,7 @@ use std::time::Duration;
 use operator_run::clock::span_between;
 use operator_run::cluster::embedded::go_format::{byte_size, duration};
 use operator_run::cluster::embedded::{EmbeddedCluster, Topology};
-use operator_run::cluster::{Cluster, ClusterError, ProcessState};
+use operator_run::cluster::{Cluster, ClusterError, Fault, FaultKind, ProcessState};
 use operator_run::http::{HttpError, Request, Response};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -141,9 +141,44 @@ async fn a_new_pd_leader_comes_as_recorded() {
 
     let members: Value = serde_json::from_str(&get(&cluster, asked, "/pd/api/v1/members").await.unwrap().body).unwrap();
     assert_ne!(members["leader"]["name"], old.as_str());
-    cluster.heal(&cluster.undo(&kill(&old))).await.unwrap();
+    cluster.heal(&kill(&old).undo()).await.unwrap();
     wait(&cluster, 2.0).await;
     assert_eq!(leaders().await, before);
+}
+
+#[tokio::test]
+async fn a_pd_leader_that_ends_in_order_hands_over_as_recorded() {
+    let (_, recorded) = recorded_polls("remedy-pd-leader-resign.jsonl");
+    let recorded = recorded.iter().filter(|poll| poll["t"].as_f64().unwrap() > 0.0);
+    let of = |poll: &Value| -> Vec<String> {
+        let stores = poll["pd1"]["stores"]["by"].as_object().unwrap().values();
+        stores.map(|store| store["state"].as_str().unwrap().to_owned()).collect()
+    };
+    let recorded: Vec<(f64, Vec<String>)> = recorded.map(|poll| (poll["t"].as_f64().unwrap(), of(poll))).collect();
+    for seed in 0..10 {
+        let cluster = up(seed).await;
+        wait(&cluster, 60.0).await;
+        let members: Value = serde_json::from_str(&pd(&cluster, "/members").await.body).unwrap();
+        let old = members["leader"]["name"].as_str().unwrap().to_owned();
+        let asked = if old == "pd1" { "pd2:2379" } else { "pd1:2379" };
+        cluster.inject(&Fault::new(FaultKind::Stop, old.as_str().into())).await.unwrap();
+        let mut since = 0.0;
+        let mut seen = Vec::new();
+        for (at, _) in &recorded {
+            wait(&cluster, at - since).await;
+            since = *at;
+            seen.push(words(&get(&cluster, asked, "/pd/api/v1/stores").await));
+        }
+        // At the first poll a new leader serves, who has not heard of any store; at the last it has heard of all.
+        assert_eq!(recorded[0].1, ["Disconnected"; 3]);
+        assert_eq!(seen[0], ["Disconnected"; 3], "seed {seed}");
+        assert_eq!(
+            (seen.last(), &recorded.last().unwrap().1),
+            (Some(&vec!["Up".to_owned(); 3]), &vec!["Up".to_owned(); 3])
+        );
+        let up = |states: &Vec<String>| states.iter().filter(|state| *state == "Up").count();
+        assert!(seen.iter().map(up).is_sorted(), "seed {seed}: {seen:?}");
+    }
 }
 
 #[tokio::test]
@@ -213,8 +248,8 @@ async fn a_dead_store_grows_old() {
     wait(&cluster, 19.0 * 60.0).await;
     assert_eq!(meta().await["store"]["state_name"], "Down");
     assert_eq!(meta().await["status"]["uptime"], uptime);
-    cluster.heal(&cluster.undo(&kill(&victim))).await.unwrap();
-    cluster.heal(&cluster.undo(&kill(&victim))).await.unwrap();
+    cluster.heal(&kill(&victim).undo()).await.unwrap();
+    cluster.heal(&kill(&victim).undo()).await.unwrap();
     wait(&cluster, 15.0).await;
     assert_eq!(meta().await["store"]["state_name"], "Up");
     assert_ne!(meta().await["store"]["start_timestamp"], started);
@@ -224,7 +259,7 @@ async fn a_dead_store_grows_old() {
 #[tokio::test]
 async fn a_cluster_can_be_of_any_size() {
     for (pd, tikv, regions) in [(1, 1, 0), (3, 2, 5), (5, 4, 24), (3, 7, 100)] {
-        let cluster = EmbeddedCluster::new(Topology { pd, tikv, regions, seed: 2 });
+        let cluster = EmbeddedCluster::new(Topology { pd, tikv, regions, seed: 2, ..Topology::default() });
         assert_eq!(get(&cluster, "pd0:2379", "/pd/api/v1/ping").await.unwrap_err().word(), "refused");
         cluster.up(&CancellationToken::new()).await.unwrap();
         let stores = stores(&cluster).await;
@@ -297,26 +332,36 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn whatever_is_killed_and_started_a_cluster_comes_back(
+    fn whatever_is_done_and_undone_a_cluster_comes_back(
         seed in any::<u64>(),
-        acts in prop::collection::vec((0_usize..6, any::<bool>(), 0_u64..60_000), 0..25),
+        acts in prop::collection::vec((0_usize..6, 0_usize..4, any::<bool>(), 0_u64..60_000), 0..25),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let cluster = up(seed).await;
-            for (node, start, millis) in acts {
-                let fault = kill(cluster.nodes()[node].name.as_str());
-                if start {
-                    cluster.heal(&cluster.undo(&fault)).await.unwrap();
+            let mut done = Vec::new();
+            for (node, kind, undo, millis) in acts {
+                let kind = [FaultKind::Kill, FaultKind::Stop, FaultKind::Pause, FaultKind::Partition][kind];
+                let fault = Fault::new(kind, cluster.nodes()[node].name.clone());
+                if undo {
+                    cluster.heal(&fault.undo()).await.unwrap();
                 } else {
                     cluster.inject(&fault).await.unwrap();
-                    assert_eq!(cluster.missing_effect(&fault).await.unwrap(), None);
+                    // A process takes its time to end in order, and cannot be paused any more once it has ended.
+                    let shows = cluster.missing_effect(&fault).await.unwrap().is_none();
+                    assert!(shows || matches!(kind, FaultKind::Stop | FaultKind::Pause));
+                    done.push(fault);
                 }
                 cluster.clock().sleep(Duration::from_millis(millis)).await;
                 for path in ENDPOINTS {
                     let _ = get(&cluster, "pd0:2379", &format!("/pd/api/v1{path}")).await;
                 }
             }
+            for fault in done.iter().rev() {
+                cluster.heal(&fault.undo()).await.unwrap();
+            }
+            // What was asked to end does so first.
+            wait(&cluster, 30.0).await;
             cluster.up(&CancellationToken::new()).await.unwrap();
             for store in stores(&cluster).await {
                 assert_eq!(store["store"]["state_name"], "Up");
