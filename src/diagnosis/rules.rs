@@ -53,7 +53,8 @@ struct Fit<'a> {
     signature: &'static Signature,
     /// The share of the weight of its signs that is there.
     share: f64,
-    supporting: Vec<&'a EvidenceRow>,
+    /// What speaks for it, with the value that does.
+    supporting: Vec<(&'a EvidenceRow, &'a Value)>,
     contradicting: Vec<&'a EvidenceRow>,
 }
 
@@ -62,7 +63,8 @@ struct Fit<'a> {
 pub fn diagnose(subject: &dyn Subject, bundle: &Bundle) -> Diagnosis {
     let suspect = bundle.suspect().cloned().unwrap_or_else(|| CLUSTER.into());
     let role = role(bundle, &suspect);
-    let signatures = subject.signatures().iter().filter(|signature| role.is_none_or(|role| signature.role == role));
+    let signatures =
+        subject.manual().signatures.iter().filter(|signature| role.is_none_or(|role| signature.role == role));
     let mut fits: Vec<Fit<'_>> = signatures.map(|signature| fit(signature, bundle, &suspect)).collect();
     fits.sort_by(|one, other| other.share.total_cmp(&one.share));
     let runner_up = fits.iter().skip(1).map(|fit| fit.share).next().unwrap_or(0.0);
@@ -80,17 +82,16 @@ fn fit<'a>(signature: &'static Signature, bundle: &'a Bundle, suspect: &NodeName
     for sign in signature.signs {
         all += sign.weight;
         let rows = rows(bundle, sign, suspect);
-        let shown = rows.iter().filter(|row| shows(sign, row)).count();
-        let some_will_do = sign.on == Scope::SomePeer;
-        if shown > 0 && (some_will_do || shown == rows.len()) {
+        let shown = rows.iter().filter(|row| shows(sign, row).is_some()).count();
+        let met = shown > 0 && (shown == rows.len() || sign.on == Scope::SomePeer);
+        if met {
             there += sign.weight;
         }
         for row in rows {
-            // What can't be read speaks neither for nor against, nor does a peer where another one shows it.
-            if shows(sign, row) {
-                supporting.push(row);
-            } else if some_will_do && shown > 0 {
-            } else if row.values().iter().all(|value| value.unknown_reason().is_none()) {
+            // What can't be read speaks neither for nor against.
+            if let Some(value) = shows(sign, row) {
+                supporting.push((row, value));
+            } else if !met && row.values().iter().all(|value| value.unknown_reason().is_none()) {
                 contradicting.push(row);
             }
         }
@@ -116,14 +117,17 @@ fn role<'a>(bundle: &'a Bundle, name: &NodeName) -> Option<&'a str> {
     bundle.nodes.iter().find(|node| node.name == *name).map(|node| node.role.as_str())
 }
 
-/// Whether a sign shows in a reading, at the violation or after it.
-fn shows(sign: &Sign, row: &EvidenceRow) -> bool {
-    [&row.at, &row.after].into_iter().any(|value| match (sign.expected, value) {
+/// The value in which a sign shows, at the violation or after it, the later first. Peers must be so at both times: one
+/// that follows the suspect is no longer well.
+fn shows<'a>(sign: &Sign, row: &'a EvidenceRow) -> Option<&'a Value> {
+    let shown = |value: &&Value| match (sign.expected, value) {
         (_, Value::Unknown { .. }) => false,
         (Expected::OneOf(words), value) => words.contains(&value.to_string().as_str()),
         (Expected::AtLeast(bound), value) => value.number().is_some_and(|number| number >= bound),
         (Expected::AtMost(bound), value) => value.number().is_some_and(|number| number <= bound),
-    })
+    };
+    let (at, after) = (Some(&row.at).filter(shown), Some(&row.after).filter(shown));
+    if sign.on == Scope::Peers { at.and(after) } else { after.or(at) }
 }
 
 fn confirmed(
@@ -137,7 +141,7 @@ fn confirmed(
     let component = Component(suspect.0.clone());
     let actions: Vec<&Action> = signature.actions.iter().filter_map(|name| find_action(subject, name)).collect();
     let first = actions.first().copied();
-    let claims = best.supporting.iter().map(|row| claim(row)).collect();
+    let claims = best.supporting.iter().map(|(row, value)| claim(row, value)).collect();
     Diagnosis {
         timeline: timeline(bundle, suspect),
         evidence: claims,
@@ -174,7 +178,12 @@ fn undecided(subject: &dyn Subject, bundle: &Bundle, suspect: &NodeName, fits: &
     let options = ["gather_evidence", "wait_and_watch"].into_iter().filter_map(|name| find_action(subject, name));
     Diagnosis {
         timeline: timeline(bundle, suspect),
-        evidence: bundle.readings.iter().filter(|row| row.node == *suspect && row.changed()).map(claim).collect(),
+        evidence: bundle
+            .readings
+            .iter()
+            .filter(|row| row.node == *suspect && row.changed())
+            .map(|row| claim(row, &row.at))
+            .collect(),
         hypotheses: hypotheses(fits, suspect, None),
         root_cause: RootCause {
             category: "not_enough_evidence".into(),
@@ -221,8 +230,8 @@ fn option(action: &Action, target: &Component) -> ActionOption {
     }
 }
 
-fn claim(row: &EvidenceRow) -> Claim {
-    let value = if row.after == row.at || row.after.unknown_reason().is_some() { &row.at } else { &row.after };
+/// What a value shows.
+fn claim(row: &EvidenceRow, value: &Value) -> Claim {
     let before = row.before.with_unit(row.unit);
     let before = if row.before == *value { "as before".to_owned() } else { format!("before it was {before}") };
     let claim = format!("{} {} is {}, {before}", row.node, row.name, value.with_unit(row.unit));
@@ -247,14 +256,15 @@ fn timeline(bundle: &Bundle, suspect: &NodeName) -> Vec<TimelineEntry> {
 }
 
 fn hypotheses(fits: &[Fit<'_>], suspect: &NodeName, confirmed: Option<&'static Signature>) -> Vec<Hypothesis> {
-    let numbers = |rows: &[&EvidenceRow]| rows.iter().map(|row| row.id.clone()).collect::<Vec<EvidenceRef>>();
+    let numbers =
+        |rows: &mut dyn Iterator<Item = &EvidenceRow>| rows.map(|row| row.id.clone()).collect::<Vec<EvidenceRef>>();
     let weighed = fits.iter().filter(|fit| !fit.supporting.is_empty());
     weighed
         .map(|fit| Hypothesis {
             category: Category(fit.signature.category.to_owned()),
             component: Component(suspect.0.clone()),
-            supporting: numbers(&fit.supporting),
-            contradicting: numbers(&fit.contradicting),
+            supporting: numbers(&mut fit.supporting.iter().map(|(row, _)| *row)),
+            contradicting: numbers(&mut fit.contradicting.iter().copied()),
             verdict: match confirmed {
                 Some(signature) if std::ptr::eq(signature, fit.signature) => HypothesisVerdict::Confirmed,
                 None if fit.share >= ENOUGH => HypothesisVerdict::Open,

@@ -1,6 +1,22 @@
 //! Tests that need nothing but this process: models of clusters, and real servers on loopback.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::type_complexity, reason = "a row of a table of cases is a tuple")]
+
+mod ask_claude;
+mod bench;
 mod claude;
+mod diagnosers;
+mod failures;
+mod find;
+mod mistakes;
+mod properties;
+mod rules;
+mod runs;
 mod scenarios;
+mod schema;
+mod snapshots;
+mod spy;
 mod tikv_model;
 mod tikv_recordings;
+mod timelines;

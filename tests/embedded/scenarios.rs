@@ -1,7 +1,5 @@
 //! The scenario files of the project, and what is said of files that cannot be run, through the program itself.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -55,7 +53,7 @@ fn the_same_scenario_gives_the_same_record() {
 fn refusal(subject: &str, faults: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("one.yaml");
-    let rest = "expect: { quiet: 1s }\n";
+    let rest = "expect: { quiet: 10s }\n";
     std::fs::write(&file, format!("name: one\ntitle: One\nsubject: {subject}\nfaults:\n{faults}{rest}")).unwrap();
     let output = program(folder.path()).arg(&file).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{output:?}");

@@ -1,15 +1,13 @@
 //! The subject `tikv` and the monitor over the recordings of a real cluster: what was recorded is answered poll by poll,
 //! and what must fire fires at the first poll that could tell.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use operator_run::clock::{Clock, after};
-use operator_run::cluster::{Backend, Cluster, ClusterError, Fault, LogLine, Node, ProcessState, Undo};
+use operator_run::cluster::{Cluster, ClusterError, Fault, LogLine, Node, ProcessState, Undo};
 use operator_run::http::{Http, HttpError, Request, Response};
 use operator_run::monitor::{Change, Monitor};
 use operator_run::reading::NodeName;
@@ -140,10 +138,6 @@ impl Clock for Recording {
 
 #[async_trait]
 impl Cluster for Recording {
-    fn backend(&self) -> Backend {
-        Backend::Compose
-    }
-
     fn nodes(&self) -> &[Node] {
         &self.nodes
     }
@@ -194,7 +188,7 @@ async fn watch(name: &str) -> Vec<(f64, String)> {
     let path = format!("{}/fixtures/recordings/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
     let cluster = Recording::new();
-    let mut monitor = Monitor::new(TiKv.invariants(), &cluster.nodes);
+    let mut monitor = Monitor::new(TiKv.manual().invariants, &cluster.nodes);
     let mut seen = Vec::new();
     for line in text.lines().skip(1) {
         let poll: Value = serde_json::from_str(line).unwrap();

@@ -241,7 +241,9 @@ impl Model {
 
     fn step_regions(&mut self, now: Duration) {
         let pd_serves = self.pd_serves(now);
-        let acts: Vec<bool> = self.stores.iter().map(Store::acts).collect();
+        // Where all can be heard nobody is lonely.
+        let lonely = self.stores.iter().any(|store| !store.serves());
+        let acts: Vec<bool> = if lonely { self.stores.iter().map(Store::acts).collect() } else { Vec::new() };
         for index in 0..self.regions.len() {
             if let Some((at, change)) = self.regions[index].change
                 && now >= at
@@ -252,7 +254,9 @@ impl Model {
             if region.leader.is_some() && now >= region.next_heartbeat && pd_serves {
                 self.report_region(index, now);
             }
-            self.step_lonely_peers(index, now, &acts);
+            if lonely {
+                self.step_lonely_peers(index, now, &acts);
+            }
         }
     }
 

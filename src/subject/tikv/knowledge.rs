@@ -94,7 +94,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
             Sign { on: Suspect, reading: "status_port", expected: OneOf(&["refused"]), weight: 2.0 },
             Sign { on: Suspect, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 1.0 },
             Sign { on: Suspect, reading: "heartbeat_age", expected: AtLeast(20.0), weight: 1.0 },
-            Sign { on: Peers, reading: "status_port", expected: OneOf(&["answers"]), weight: 2.0 },
+            Sign { on: Peers, reading: "store_state", expected: OneOf(&["Up"]), weight: 2.0 },
             Sign { on: Cluster, reading: "miss_peer_regions", expected: AtMost(0.0), weight: 0.5 },
         ],
         actions: &["restart_store", "wait_and_watch", "delete_store"],
@@ -120,7 +120,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
             Sign { on: Suspect, reading: "process", expected: OneOf(&["exited(0)", "exited(143)"]), weight: 3.0 },
             Sign { on: Suspect, reading: "status_port", expected: OneOf(&["refused"]), weight: 1.0 },
             Sign { on: Suspect, reading: "leaders", expected: AtMost(0.0), weight: 1.0 },
-            Sign { on: Peers, reading: "status_port", expected: OneOf(&["answers"]), weight: 1.0 },
+            Sign { on: Peers, reading: "store_state", expected: OneOf(&["Up"]), weight: 1.0 },
         ],
         actions: &["wait_and_watch", "restart_store"],
         impact: QUORUM_HOLDS,
@@ -134,7 +134,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
             Sign { on: Suspect, reading: "status_port", expected: OneOf(&["timed_out"]), weight: 3.0 },
             Sign { on: Suspect, reading: "unreachable_stores", expected: AtMost(0.0), weight: 2.0 },
             Sign { on: Suspect, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 1.0 },
-            Sign { on: Peers, reading: "status_port", expected: OneOf(&["answers"]), weight: 1.0 },
+            Sign { on: Peers, reading: "store_state", expected: OneOf(&["Up"]), weight: 1.0 },
         ],
         actions: &["resume_process", "restart_store", "gather_evidence"],
         impact: QUORUM_HOLDS,
@@ -142,13 +142,14 @@ pub(super) const SIGNATURES: &[Signature] = &[
     Signature {
         role: "tikv",
         category: "network_partition",
-        explanation: "The store's process runs and says that it cannot reach any other store; neither they nor PD nor                       the observer hear of it.",
+        explanation: "The store's process runs and says that it cannot reach any other store; neither they nor PD nor \
+                      the observer hear of it.",
         signs: &[
             Sign { on: Suspect, reading: "process", expected: OneOf(&["running"]), weight: 2.0 },
             Sign { on: Suspect, reading: "status_port", expected: OneOf(&["timed_out"]), weight: 3.0 },
             Sign { on: Suspect, reading: "unreachable_stores", expected: AtLeast(2.0), weight: 2.0 },
             Sign { on: Suspect, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 1.0 },
-            Sign { on: Peers, reading: "status_port", expected: OneOf(&["answers"]), weight: 1.0 },
+            Sign { on: Peers, reading: "store_state", expected: OneOf(&["Up"]), weight: 1.0 },
         ],
         actions: &["repair_network", "wait_and_watch", "restart_store"],
         impact: QUORUM_HOLDS,
@@ -156,11 +157,13 @@ pub(super) const SIGNATURES: &[Signature] = &[
     Signature {
         role: "tikv",
         category: "region_quorum_loss",
-        explanation: "More than one store is gone at the same time, so regions with two of their three replicas there                       have no leader; leader counts stay as they were, since no leader reports.",
+        explanation: "More than one store is gone at the same time, so regions with two of their three replicas there \
+                      have no leader; leader counts stay as they were, since no leader reports.",
         signs: &[
             Sign { on: Suspect, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 1.0 },
-            Sign { on: Suspect, reading: "leaders", expected: AtLeast(1.0), weight: 1.0 },
-            Sign { on: SomePeer, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 3.0 },
+            Sign { on: Suspect, reading: "leaders", expected: AtLeast(1.0), weight: 0.5 },
+            Sign { on: SomePeer, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 2.0 },
+            // PD alone may be wrong: right after a change of its leader it calls every store Disconnected.
             Sign { on: SomePeer, reading: "status_port", expected: OneOf(&["refused", "timed_out"]), weight: 2.0 },
         ],
         actions: &["restart_store", "wait_and_watch", "unsafe_recover"],

@@ -124,7 +124,7 @@ async fn ask_each_for<T: serde::de::DeserializeOwned>(
     .await
 }
 
-/// The first usable answer, else why the first member gave none.
+/// The first usable answer, else why the last member gave none.
 fn first_answer<T>(answers: Vec<Result<T, HttpError>>) -> Result<T, String> {
     let mut reason = "the cluster has no PD".to_owned();
     for answer in answers {
