@@ -117,8 +117,8 @@ fn role<'a>(bundle: &'a Bundle, name: &NodeName) -> Option<&'a str> {
     bundle.nodes.iter().find(|node| node.name == *name).map(|node| node.role.as_str())
 }
 
-/// The value in which a sign shows, at the violation or after it, the later first. Peers must be so at both times: one
-/// that follows the suspect is no longer well.
+/// The value in which a sign shows, at the violation or after it, the later first. Of peers only the later one counts:
+/// one may have followed the suspect by then, and at the violation they may still have been electing a new leader.
 fn shows<'a>(sign: &Sign, row: &'a EvidenceRow) -> Option<&'a Value> {
     let shown = |value: &&Value| match (sign.expected, value) {
         (_, Value::Unknown { .. }) => false,
@@ -127,7 +127,7 @@ fn shows<'a>(sign: &Sign, row: &'a EvidenceRow) -> Option<&'a Value> {
         (Expected::AtMost(bound), value) => value.number().is_some_and(|number| number <= bound),
     };
     let (at, after) = (Some(&row.at).filter(shown), Some(&row.after).filter(shown));
-    if sign.on == Scope::Peers { at.and(after) } else { after.or(at) }
+    if matches!(sign.on, Scope::Peers | Scope::SomePeer) { after } else { after.or(at) }
 }
 
 fn confirmed(
@@ -290,4 +290,67 @@ fn unknowns(bundle: &Bundle) -> Vec<String> {
         row.at.unknown_reason().map(|reason| format!("{} {} ({}): {reason}", row.node, row.name, row.id))
     });
     unread.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::evidence::TicketFacts;
+    use super::*;
+    use crate::cluster::Node;
+    use crate::reading::Unit;
+    use crate::subject::etcd::Etcd;
+
+    /// The leader `etcd0` is killed; what its peers know of a leader at the violation, and after it.
+    fn leader_killed(at: bool, after: bool) -> Bundle {
+        let text = |word: &str| Value::Text(word.to_owned());
+        let mut readings = vec![
+            ("etcd0", "process", text("running"), text("exited(137)"), text("exited(137)")),
+            ("etcd0", "status_api", text("answers"), text("refused"), text("refused")),
+        ];
+        for peer in ["etcd1", "etcd2"] {
+            readings.push((peer, "status_api", text("answers"), text("answers"), text("answers")));
+            readings.push((peer, "knows_leader", Value::Flag(true), Value::Flag(at), Value::Flag(after)));
+        }
+        let row = |(index, (node, name, before, at, after)): (usize, (&str, &str, Value, Value, Value))| EvidenceRow {
+            id: EvidenceRef(format!("E{}", index + 1)),
+            source: "etcd".to_owned(),
+            node: node.into(),
+            name: name.to_owned(),
+            unit: Unit::None,
+            before,
+            at,
+            after,
+        };
+        Bundle {
+            subject: "etcd".to_owned(),
+            nodes: ["etcd0", "etcd1", "etcd2"].map(|name| Node { name: name.into(), role: "etcd".to_owned() }).into(),
+            tickets: vec![TicketFacts {
+                invariant: "member_down".to_owned(),
+                demands: String::new(),
+                node: "etcd0".into(),
+                because: String::new(),
+            }],
+            columns: [-3.0, 0.0, 3.0],
+            readings: readings.into_iter().enumerate().map(row).collect(),
+            logs: Vec::new(),
+            logs_left_out: 0,
+        }
+    }
+
+    #[test]
+    fn an_election_that_ends_in_time_changes_nothing() {
+        let [quick, slow] = [true, false].map(|at| diagnose(&Etcd, &leader_killed(at, true)));
+        assert_eq!(quick.root_cause.category.0, "process_crash");
+        assert_eq!(slow.hypotheses, quick.hypotheses);
+        assert_eq!(
+            slow.evidence.iter().map(|claim| &claim.reference).collect::<Vec<_>>(),
+            quick.evidence.iter().map(|claim| &claim.reference).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn peers_that_lose_their_leader_are_not_well() {
+        let diagnosis = diagnose(&Etcd, &leader_killed(true, false));
+        assert!(diagnosis.hypotheses.iter().any(|one| one.category.0 == "quorum_loss"), "{diagnosis:?}");
+    }
 }

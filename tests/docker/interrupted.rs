@@ -33,6 +33,17 @@ fn while_compose_creates_containers() {
 }
 
 #[test]
+fn while_compose_waits_for_the_engine() {
+    let Some(engine) = Engine::find() else { return };
+    let (folder, gate) = (Folder::new(), Gate::closed(CREATE));
+    let running = through(&gate, &engine, &folder).start();
+    gate.wait();
+    // The engine never gets the request: it is for the program to end Compose.
+    running.interrupt();
+    assert_faults(&cleaned_up(&folder, &running.end()), 0);
+}
+
+#[test]
 fn while_containers_become_healthy() {
     let Some(engine) = Engine::find() else { return };
     let (folder, gate) = (Folder::new(), Gate::closed(EVENTS));

@@ -93,9 +93,10 @@ impl Folder {
         kept.remove(0)
     }
 
-    /// Nothing of any run is left: on the engine, in the journal, among the temporary files.
+    /// Nothing of any run is left: no process, nothing on the engine, in the journal and among the temporary files.
     pub(crate) fn assert_nothing_left(&self) {
         for kept in self.kept() {
+            assert_eq!(processes_with(&kept.run), Vec::<String>::new(), "processes of run {}", kept.run);
             assert_eq!(left_of(&kept.run), Vec::<String>::new(), "left of run {}", kept.run);
             assert_eq!(kept.unhealed, 0, "faults of run {} that are not healed", kept.run);
         }
@@ -112,6 +113,13 @@ impl Drop for Folder {
             self.kept().iter().for_each(|kept| remove_all_of(&kept.run));
         }
     }
+}
+
+/// The command lines that contain a text.
+fn processes_with(text: &str) -> Vec<String> {
+    let output = Command::new("ps").args(["-e", "-o", "args="]).output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
 }
 
 /// A call of the program that is not started yet.
