@@ -14,6 +14,7 @@ mod log;
 mod model;
 mod pd;
 mod process;
+pub mod promql;
 mod region;
 mod schedule;
 mod store;
