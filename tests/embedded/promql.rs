@@ -75,8 +75,9 @@ fn a_recorded_fault_is_answered_as_recorded() {
         }
     }
     let Tally { queries, values, rounded } = tally;
-    println!("{queries} queries, {values} values, {rounded} of them not to the last digit");
-    assert!(queries >= 12 && values > 1_000, "{queries} queries, {values} values");
+    // 13 queries, 2,587 values.
+    assert!(queries >= 12 && values > 2_000, "{queries} queries, {values} values");
+    assert_eq!(rounded, 0, "values that are not the same to the last digit");
 }
 
 /// What an HTTP answer says of an error: status, type and text.
@@ -96,7 +97,7 @@ fn each_query_is_answered_as_by_prometheus() {
     assert_eq!(asked, samples::queries(), "tests/docker/promql.rs records the answers");
     let (start, end, step) = RANGE;
     let mut tally = Tally::default();
-    let (mut refused, mut reworded) = (0, Vec::new());
+    let (mut refused, mut other_words) = (0, Vec::new());
     for (text, answer) in asked.into_iter().zip(recorded) {
         let (status, body) = (answer["answer"]["http"].as_u64().unwrap(), &answer["answer"]["body"]);
         let own =
@@ -112,15 +113,16 @@ fn each_query_is_answered_as_by_prometheus() {
                 refused += 1;
                 let recorded = body["error"].as_str().unwrap();
                 if own.2 != recorded {
-                    reworded.push(format!("{text}\n    own {}\n    rec {recorded}", own.2));
+                    other_words.push(format!("{text}\n    own {}\n    rec {recorded}", own.2));
                 }
             }
         }
     }
     let Tally { queries, values, rounded } = tally;
-    println!("{queries} queries, {values} values, {rounded} of them not to the last digit; {refused} errors");
-    assert!(queries >= 120 && refused >= 50, "{queries}, {refused}");
+    // 147 queries, 14,542 values, of which 65 are rounded otherwise; 58 errors.
+    assert!(queries >= 140 && values > 14_000 && refused >= 55, "{queries} queries, {values} values, {refused} errors");
+    assert!(rounded < 100, "{rounded} of {values} are not the same to the last digit");
     // The library for patterns has words of its own.
-    assert_eq!(reworded.len(), 1, "{}", reworded.join("\n"));
-    assert!(reworded[0].starts_with("up{job=~"), "{}", reworded[0]);
+    assert_eq!(other_words.len(), 1, "{}", other_words.join("\n"));
+    assert!(other_words[0].starts_with("up{job=~"), "{}", other_words[0]);
 }

@@ -65,7 +65,7 @@ fn expressions() -> impl Strategy<Value = String> {
         prop_oneof![
             (inner.clone(), operators, matching, inner.clone())
                 .prop_map(|(left, operator, matching, right)| format!("{left} {operator} {matching} {right}")),
-            (inner.clone(), any::<f64>()).prop_map(|(left, number)| format!("{left} + ({number})")),
+            (inner.clone(), any::<f64>()).prop_map(|(left, number)| format!("({left} + ({number}))")),
             inner.clone().prop_map(|of| format!("sum by (le, by) ({of})")),
             inner.clone().prop_map(|of| format!("max({of}) without ()")),
             inner.clone().prop_map(|of| format!("-({of})")),
