@@ -16,7 +16,7 @@ use crate::diagnosis::{Diagnoser, claude};
 use crate::report::junit;
 use crate::report::terminal::{Stream, Terminal};
 use crate::run::{self, Context, Event, Events, Plan, RunRecord, SnapshotPolicy, Update};
-use crate::scenario::{self, Loaded};
+use crate::scenario::{self, Loaded, ScenarioError};
 use crate::store::Store;
 use crate::subject::{ClusterSpec, Subject};
 
@@ -150,8 +150,10 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
     let mut runs = Vec::new();
     for loaded in loaded {
         let subject = loaded.subject;
+        let backend = backend(arguments.backend, subject)?;
+        loaded.check_backend(backend).map_err(|error| Refusal(Exit::Usage, complaint(error)))?;
         let cluster = ClusterSpec {
-            backend: backend(arguments.backend, subject)?,
+            backend,
             nodes: loaded.scenario.cluster.nodes.clone(),
             seed: arguments.seed.unwrap_or(loaded.scenario.cluster.seed),
         };
@@ -178,14 +180,17 @@ fn load_all(arguments: &[String]) -> Result<Vec<Loaded>, Refusal> {
                 )),
                 None => loaded.push(one),
             },
-            Err(error) => {
-                let headline = error.to_string();
-                let reports: Vec<String> = error.reports().iter().map(|report| format!("{report:?}")).collect();
-                complaints.push(format!("{headline}\n{}", reports.join("\n")));
-            }
+            Err(error) => complaints.push(complaint(error)),
         }
     }
     if complaints.is_empty() { Ok(loaded) } else { Err(Refusal(Exit::Usage, complaints.join("\n"))) }
+}
+
+/// What is wrong with a scenario, each mistake with its line.
+fn complaint(error: ScenarioError) -> String {
+    let headline = error.to_string();
+    let reports: Vec<String> = error.reports().iter().map(|report| format!("{report:?}")).collect();
+    format!("{headline}\n{}", reports.join("\n"))
 }
 
 fn backend(asked: Option<Backend>, subject: &dyn Subject) -> Result<Backend, Refusal> {

@@ -51,6 +51,8 @@ pub struct Node {
 pub enum ProcessState {
     /// It runs.
     Running,
+    /// It exists and does nothing: stopped by SIGSTOP, or its container is frozen.
+    Paused,
     /// It has ended.
     Exited {
         /// The exit code; 128 + n if signal n ended it.
@@ -64,8 +66,44 @@ impl fmt::Display for ProcessState {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Running => write!(formatter, "running"),
+            Self::Paused => write!(formatter, "paused"),
             Self::Exited { code, out_of_memory: false } => write!(formatter, "exited({code})"),
             Self::Exited { code, out_of_memory: true } => write!(formatter, "exited({code}, out of memory)"),
+        }
+    }
+}
+
+/// What can be done to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// SIGKILL to its process.
+    Kill,
+    /// SIGTERM to its process, and time enough to end in order.
+    Stop,
+    /// SIGSTOP to its process.
+    Pause,
+    /// No packet between it and anything else.
+    Partition,
+}
+
+impl FaultKind {
+    /// The key of the fault in a scenario.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Stop => "stop",
+            Self::Pause => "pause",
+            Self::Partition => "partition",
+        }
+    }
+
+    /// The backends that can do it.
+    #[must_use]
+    pub fn backends(self) -> &'static [Backend] {
+        match self {
+            Self::Kill | Self::Stop | Self::Pause => &[Backend::Embedded, Backend::Compose],
+            Self::Partition => &[Backend::Embedded],
         }
     }
 }
@@ -79,14 +117,43 @@ pub enum Fault {
         /// The node.
         node: NodeName,
     },
+    /// SIGTERM to the process of a node, which then ends in order.
+    Stop {
+        /// The node.
+        node: NodeName,
+    },
+    /// SIGSTOP to the process of a node: it exists and does nothing.
+    Pause {
+        /// The node.
+        node: NodeName,
+    },
+    /// A node is cut off from all others and from the observer.
+    Partition {
+        /// The node.
+        node: NodeName,
+    },
 }
 
 impl Fault {
-    /// The key of the fault in a scenario.
+    /// What is done to a node.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn new(kind: FaultKind, node: NodeName) -> Self {
+        match kind {
+            FaultKind::Kill => Self::Kill { node },
+            FaultKind::Stop => Self::Stop { node },
+            FaultKind::Pause => Self::Pause { node },
+            FaultKind::Partition => Self::Partition { node },
+        }
+    }
+
+    /// What kind of fault it is.
+    #[must_use]
+    pub fn kind(&self) -> FaultKind {
         match self {
-            Self::Kill { .. } => "kill",
+            Self::Kill { .. } => FaultKind::Kill,
+            Self::Stop { .. } => FaultKind::Stop,
+            Self::Pause { .. } => FaultKind::Pause,
+            Self::Partition { .. } => FaultKind::Partition,
         }
     }
 
@@ -94,7 +161,18 @@ impl Fault {
     #[must_use]
     pub fn node(&self) -> &NodeName {
         match self {
-            Self::Kill { node } => node,
+            Self::Kill { node } | Self::Stop { node } | Self::Pause { node } | Self::Partition { node } => node,
+        }
+    }
+
+    /// What undoes it.
+    #[must_use]
+    pub fn undo(&self) -> Undo {
+        let node = self.node().clone();
+        match self.kind() {
+            FaultKind::Kill | FaultKind::Stop => Undo::Start { node },
+            FaultKind::Pause => Undo::Resume { node },
+            FaultKind::Partition => Undo::Reconnect { node },
         }
     }
 }
@@ -108,6 +186,26 @@ pub enum Undo {
         /// The node.
         node: NodeName,
     },
+    /// Let the node's process go on.
+    Resume {
+        /// The node.
+        node: NodeName,
+    },
+    /// Let the node's packets through again.
+    Reconnect {
+        /// The node.
+        node: NodeName,
+    },
+}
+
+impl fmt::Display for Undo {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start { node } => write!(formatter, "{node} was started again"),
+            Self::Resume { node } => write!(formatter, "{node} goes on"),
+            Self::Reconnect { node } => write!(formatter, "{node} was connected again"),
+        }
+    }
 }
 
 /// A line of a node's log.
@@ -175,9 +273,6 @@ pub trait Cluster: Send + Sync {
 
     /// What the machine says of a node's process.
     async fn process(&self, node: &NodeName) -> Result<ProcessState, ClusterError>;
-
-    /// What will undo a fault. It is written down before the fault is done.
-    fn undo(&self, fault: &Fault) -> Undo;
 
     /// Does a fault, and returns when it was done.
     async fn inject(&self, fault: &Fault) -> Result<(), ClusterError>;

@@ -2,7 +2,6 @@
 
 use console::Style;
 
-use crate::cluster::Undo;
 use crate::diagnosis::Diagnosis;
 use crate::grade::grounding::Grounding;
 use crate::grade::rubric::Grade;
@@ -56,12 +55,10 @@ impl Text {
                 vec![self.row(phase.word(), &format!("{outcome:<OUTCOME$} {}", self.dim(&format!("{seconds:>6.1} s"))))]
             }
             Event::Injected { fault, target } => {
-                vec![
-                    self.row(
-                        "fault",
-                        &format!("{} ({target})", self.bold(&format!("{} {}", fault.kind(), fault.node()))),
-                    ),
-                ]
+                vec![self.row(
+                    "fault",
+                    &format!("{} ({target})", self.bold(&format!("{} {}", fault.kind().key(), fault.node()))),
+                )]
             }
             Event::Detected { violation, after_fault, expectation, changed } => {
                 let when =
@@ -86,7 +83,7 @@ impl Text {
             Event::Resolved { invariant, node, .. } => vec![self.row("resolved", &format!("{invariant} on {node}"))],
             Event::Diagnosed { diagnosis, .. } => self.diagnosis(diagnosis),
             Event::Graded { grade, grounding, snapshot } => self.grade(grade, grounding, snapshot),
-            Event::Healed(Undo::Start { node }) => vec![self.row("healed", &format!("{node} was started again"))],
+            Event::Healed(undo) => vec![self.row("healed", &undo.to_string())],
             Event::Ended(record) => self.ended(record),
         }
     }

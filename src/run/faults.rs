@@ -11,12 +11,14 @@ use super::pipeline::Pipeline;
 use super::record::InjectionRecord;
 use super::target::pick;
 use crate::clock::{self, after, span_between};
-use crate::cluster::{Fault, Undo};
+use crate::cluster::{Fault, FaultKind, Undo};
 use crate::reading::NodeName;
 use crate::scenario::{FaultEntry, Until};
 
 /// How soon the effect of a fault must show.
 const BITES_WITHIN: Duration = Duration::from_secs(10);
+/// How soon a process that was asked to stop must have ended: as long as the engine waits before it kills it.
+const ENDS_WITHIN: Duration = Duration::from_secs(40);
 /// How often the effect is looked for.
 const PROBE_EVERY: Duration = Duration::from_millis(50);
 
@@ -62,14 +64,12 @@ impl Pipeline<'_> {
 
     async fn inject(&mut self, entry: &FaultEntry) -> Result<(), RunError> {
         // The scenario was checked: an entry names what is done.
-        let Some(kill) = &entry.kill else { return Ok(()) };
-        let picked = self
-            .latest
-            .as_ref()
-            .and_then(|latest| pick(&kill.target, self.cluster.nodes(), latest, self.plan.cluster.seed));
-        let (node, how) = picked.ok_or_else(|| RunError::NoTarget(format!("{:?}", kill.target)))?;
-        let fault = Fault::Kill { node };
-        let undo = self.cluster.undo(&fault);
+        let Some((kind, target)) = entry.acts().next() else { return Ok(()) };
+        let picked =
+            self.latest.as_ref().and_then(|latest| pick(target, self.cluster.nodes(), latest, self.plan.cluster.seed));
+        let (node, how) = picked.ok_or_else(|| RunError::NoTarget(format!("{target:?}")))?;
+        let fault = Fault::new(kind, node);
+        let undo = fault.undo();
         let journal = self.context.store.write_injection(&self.record.wall.run, &fault, &undo, self.now())?;
         // From here on it counts as done: an interruption in the middle must undo it.
         self.active.push(ActiveFault { journal, record: None, undo, heal_at: None, until: entry.until });
@@ -83,7 +83,7 @@ impl Pipeline<'_> {
         if let Some(active) = self.active.last_mut() {
             active.record = Some(record);
             if let Until::After(span) = entry.until {
-                active.heal_at = Some(after(done, span.0));
+                active.heal_at = Some(after(bit, span.0));
             }
         }
         self.context.events.send(Event::Injected { fault, target: how });
@@ -91,10 +91,11 @@ impl Pipeline<'_> {
     }
 
     async fn wait_for_effect(&self, fault: &Fault, done: Timestamp) -> Result<(), RunError> {
+        let within = if fault.kind() == FaultKind::Stop { ENDS_WITHIN } else { BITES_WITHIN };
         while let Some(seen) = self.cluster.missing_effect(fault).await? {
-            if span_between(done, self.now()) >= BITES_WITHIN {
-                let (fault, node) = (fault.kind(), fault.node().to_string());
-                return Err(RunError::DidNotBite { fault, node, within: BITES_WITHIN, seen });
+            if span_between(done, self.now()) >= within {
+                let (fault, node) = (fault.kind().key(), fault.node().to_string());
+                return Err(RunError::DidNotBite { fault, node, within, seen });
             }
             clock::sleep(self.cluster.clock(), PROBE_EVERY, self.context.cancel).await?;
         }

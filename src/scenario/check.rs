@@ -7,7 +7,7 @@ use super::mistake::Mistake;
 use super::model::{FaultEntry, Pick, Scenario, Target};
 use super::tree::{Step, Tree};
 use super::{Check, Rubric, Scalar, TARGET, find_subject};
-use crate::cluster::Node;
+use crate::cluster::{FaultKind, Node};
 use crate::diagnosis::form;
 use crate::subject::{self, CLUSTER, Leads, Subject, UNREACHABLE};
 
@@ -92,9 +92,22 @@ impl Checker<'_> {
     }
 
     fn fault(&mut self, index: usize, entry: &FaultEntry) {
-        match &entry.kill {
-            None => self.say(&["faults".into(), index.into()], "this entry does nothing", "name what is done: `kill`"),
-            Some(kill) => self.target(&["faults".into(), index.into(), "kill".into(), "target".into()], &kill.target),
+        let path = [Step::from("faults"), index.into()];
+        let acts: Vec<(FaultKind, &Target)> = entry.acts().collect();
+        for (kind, target) in &acts {
+            self.target(&[path[0], path[1], kind.key().into(), "target".into()], target);
+        }
+        match acts.as_slice() {
+            [] => self.say(&path, "this entry does nothing", "name what is done: kill, stop, pause or partition"),
+            [_] => {}
+            [_, (second, _), ..] => {
+                let path = [path[0], path[1], second.key().into()];
+                self.say(
+                    &path,
+                    "an entry does one thing",
+                    "make it an entry of its own; entries can have the same `at`",
+                );
+            }
         }
     }
 

@@ -11,14 +11,14 @@ mod tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::cluster::Node;
+use crate::cluster::{Backend, Node};
 use crate::subject::{self, Subject};
 
 pub use find::{FindError, find};
 pub use mistake::{Mistake, Place, ScenarioError};
 pub use model::{
-    ClusterPart, Expect, ExpectedViolation, FaultEntry, Kill, MonitorPart, Pick, Recover, Scenario, Span, Steady,
-    Target, Until,
+    ClusterPart, Expect, ExpectedViolation, FaultEntry, MonitorPart, Pick, Recover, Scenario, Span, Steady, Target,
+    ToNode, Until,
 };
 use tree::Tree;
 
@@ -34,6 +34,10 @@ pub struct Loaded {
     pub subject: &'static dyn Subject,
     /// The line of each check of the rubric in the file, counted from 1.
     pub check_lines: Vec<usize>,
+    /// The text of the file.
+    text: String,
+    /// The place of each fault in the file.
+    fault_places: Vec<Place>,
 }
 
 impl Loaded {
@@ -41,6 +45,21 @@ impl Loaded {
     #[must_use]
     pub fn nodes(&self) -> Vec<Node> {
         subject::nodes(self.subject, &self.scenario.cluster.nodes)
+    }
+
+    /// Refuses faults that a backend cannot do.
+    pub fn check_backend(&self, backend: Backend) -> Result<(), ScenarioError> {
+        let faults = self.scenario.faults.iter().zip(&self.fault_places);
+        let mistakes: Vec<Mistake> = faults
+            .flat_map(|(entry, place)| entry.acts().map(|(kind, _)| (kind, *place)))
+            .filter(|(kind, _)| !kind.backends().contains(&backend))
+            .map(|(kind, place)| {
+                let can: Vec<String> = kind.backends().iter().map(ToString::to_string).collect();
+                let message = format!("the backend {backend} cannot do `{}`", kind.key());
+                Mistake::new(place, message).help(format!("it can be done on {}", can.join(" and ")))
+            })
+            .collect();
+        if mistakes.is_empty() { Ok(()) } else { Err(ScenarioError::mistakes(&self.path, &self.text, mistakes)) }
     }
 }
 
@@ -71,7 +90,10 @@ pub fn parse(path: &Path, text: &str) -> Result<Loaded, ScenarioError> {
             let checks = scenario.rubric.as_ref().map_or(0, |rubric| rubric.checks.len());
             let place = |index: usize| tree.place(&["rubric".into(), "checks".into(), index.into()]);
             let check_lines = (0..checks).map(|index| line_at(text, place(index).offset)).collect();
-            Ok(Loaded { path: path.to_owned(), scenario, subject, check_lines })
+            let fault_places =
+                (0..scenario.faults.len()).map(|index| tree.place(&["faults".into(), index.into()])).collect();
+            let (path, text) = (path.to_owned(), text.to_owned());
+            Ok(Loaded { path, scenario, subject, check_lines, text, fault_places })
         }
         _ => fail(mistakes),
     }

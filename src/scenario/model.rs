@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::cluster::FaultKind;
 use crate::grade::rubric::Rubric;
 use crate::reading::NodeName;
 
@@ -47,7 +48,7 @@ pub enum Until {
     Graded,
     /// When the expected violations are detected.
     Detected,
-    /// This long after it was done.
+    /// This long after its effect was seen.
     After(Span),
 }
 
@@ -186,7 +187,16 @@ impl Default for MonitorPart {
 pub struct FaultEntry {
     /// SIGKILL to the process of a node.
     #[serde(default)]
-    pub kill: Option<Kill>,
+    pub kill: Option<ToNode>,
+    /// SIGTERM to the process of a node: it ends in order. It counts as done when the process has ended.
+    #[serde(default)]
+    pub stop: Option<ToNode>,
+    /// SIGSTOP to the process of a node: it exists and does nothing.
+    #[serde(default)]
+    pub pause: Option<ToNode>,
+    /// A node is cut off from all others and from the observer.
+    #[serde(default)]
+    pub partition: Option<ToNode>,
     /// When, from the end of the steady time.
     #[serde(default = "immediately")]
     pub at: Span,
@@ -195,10 +205,23 @@ pub struct FaultEntry {
     pub until: Until,
 }
 
-/// SIGKILL to the process of a node.
+impl FaultEntry {
+    /// What is done and to which node: of an entry that was checked, exactly one.
+    pub fn acts(&self) -> impl Iterator<Item = (FaultKind, &Target)> {
+        let acts = [
+            (FaultKind::Kill, &self.kill),
+            (FaultKind::Stop, &self.stop),
+            (FaultKind::Pause, &self.pause),
+            (FaultKind::Partition, &self.partition),
+        ];
+        acts.into_iter().filter_map(|(kind, act)| act.as_ref().map(|act| (kind, &act.target)))
+    }
+}
+
+/// What is done to one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Kill {
+pub struct ToNode {
     /// Which node.
     pub target: Target,
 }

@@ -5,6 +5,7 @@
 
 mod cli;
 mod endpoint;
+mod faults;
 mod project;
 pub mod sweep;
 
@@ -15,15 +16,13 @@ use async_trait::async_trait;
 use bollard::Docker;
 use bollard::errors::Error as DockerError;
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum};
-use bollard::query_parameters::{
-    EventsOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
-};
+use bollard::query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder};
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Backend, Cluster, ClusterError, Fault, LogLine, Node, ProcessState, Undo};
+use super::{Backend, Cluster, ClusterError, Fault, FaultKind, LogLine, Node, ProcessState, Undo};
 use crate::clock::{Clock, Interrupted, SystemClock};
 use crate::http::Http;
 use crate::reading::NodeName;
@@ -189,6 +188,7 @@ impl Cluster for ComposeCluster {
         let state = self.inspect(node).await?.state.unwrap_or_default();
         match state.status {
             Some(ContainerStateStatusEnum::RUNNING) => Ok(ProcessState::Running),
+            Some(ContainerStateStatusEnum::PAUSED) => Ok(ProcessState::Paused),
             Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD) => Ok(ProcessState::Exited {
                 code: state.exit_code.unwrap_or(-1),
                 out_of_memory: state.oom_killed.unwrap_or(false),
@@ -204,43 +204,21 @@ impl Cluster for ComposeCluster {
         }
     }
 
-    fn undo(&self, fault: &Fault) -> Undo {
-        match fault {
-            Fault::Kill { node } => Undo::Start { node: node.clone() },
-        }
-    }
-
     async fn inject(&self, fault: &Fault) -> Result<(), ClusterError> {
-        match fault {
-            Fault::Kill { node } => {
-                let container = container_id(&self.docker, &self.run, node).await?;
-                let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
-                let killed = self.docker.kill_container(&container, Some(options)).await;
-                killed.map_err(|error| engine_error(&format!("killing {node}"), &error))
-            }
-        }
+        faults::inject(&self.docker, &self.run, fault).await
     }
 
     async fn missing_effect(&self, fault: &Fault) -> Result<Option<String>, ClusterError> {
-        match fault {
-            Fault::Kill { node } => match self.process(node).await? {
-                ProcessState::Exited { .. } => Ok(None),
-                state @ ProcessState::Running => Ok(Some(format!("the process of {node} is {state}"))),
-            },
+        let state = self.process(fault.node()).await?;
+        match (fault.kind(), &state) {
+            (FaultKind::Kill | FaultKind::Stop, ProcessState::Exited { .. })
+            | (FaultKind::Pause, ProcessState::Paused) => Ok(None),
+            _ => Ok(Some(format!("the process of {} is {state}", fault.node()))),
         }
     }
 
     async fn heal(&self, undo: &Undo) -> Result<(), ClusterError> {
-        match undo {
-            Undo::Start { node } => {
-                let container = container_id(&self.docker, &self.run, node).await?;
-                match self.docker.start_container(&container, None).await {
-                    // 304: it runs already.
-                    Ok(()) | Err(DockerError::DockerResponseServerError { status_code: 304, .. }) => Ok(()),
-                    Err(error) => Err(engine_error(&format!("starting {node} again"), &error)),
-                }
-            }
-        }
+        faults::heal(&self.docker, &self.run, undo).await
     }
 
     async fn logs(&self, since: Timestamp) -> Result<Vec<LogLine>, ClusterError> {

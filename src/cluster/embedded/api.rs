@@ -10,7 +10,10 @@ use crate::http::{HttpError, Request, Response};
 
 /// A follower without a leader looks for one so long before it gives up
 /// (`pd:pkg/utils/apiutil/serverapi/middleware.go`).
-pub(super) const LEADER_WAIT: Duration = Duration::from_secs(3);
+const LEADER_WAIT: Duration = Duration::from_secs(3);
+/// A member that is asked for the health of all pings one after the other, and waits so long for each
+/// (`pd:server/api/health.go`).
+const PING_WAIT: Duration = Duration::from_secs(3);
 const PREFIX: &str = "/pd/api/v1";
 const JSON: &str = "application/json; charset=UTF-8";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -21,8 +24,9 @@ const BINARY: &str = "application/octet-stream";
 pub(super) enum Answer {
     /// The answer.
     Now(Response),
-    /// There is none yet, as PD looks for a leader; the answer once it gives up.
-    Later(Response),
+    /// There is none yet: how long the node tries before it gives up, and the answer that it then gives. None if it
+    /// never does.
+    Later(Option<(Duration, Response)>),
 }
 
 /// Answers a request as the model is now.
@@ -32,10 +36,13 @@ pub(super) fn answer(model: &Model, request: &Request) -> Result<Answer, HttpErr
         _ => None,
     });
     let Some(place) = place else { return Err(HttpError::NoSuchAddress { url: request.url() }) };
+    if model.process(place).hangs() {
+        return Ok(Answer::Later(None));
+    }
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
     match place {
         Place::Pd(index) if model.members[index].serves(model.now) => Ok(pd(model, request, path, query)),
-        Place::Tikv(index) if model.stores[index].ready.is_some() => Ok(Answer::Now(tikv(request, path))),
+        Place::Tikv(index) if model.stores[index].serves() => Ok(Answer::Now(tikv(request, path))),
         _ => Err(HttpError::Refused { url: request.url() }),
     }
 }
@@ -56,12 +63,20 @@ fn pd(model: &Model, request: &Request, path: &str, query: &str) -> Answer {
     }
     match handler {
         Handler::Local(body) => Answer::Now(body(model)),
+        Handler::Pings(body) => match model.members.iter().filter(|member| member.process.hangs()).count() {
+            0 => Answer::Now(body(model)),
+            hung => Answer::Later(Some((PING_WAIT * u32::try_from(hung).unwrap_or(u32::MAX), body(model)))),
+        },
         Handler::Leader(body) => match model.leadership.leader() {
             Some(leader) => Answer::Now(body(model, leader, query)),
+            None if model.leadership.believes_in_the_hung(&model.members) => Answer::Later(None),
             None if model.leadership.believes_in_the_dead() => {
                 Answer::Now(response(500, TEXT, "[PD:apiutil:ErrRedirect]redirect failed\n"))
             }
-            None => Answer::Later(response(503, TEXT, "[PD:apiutil:ErrRedirectNoLeader]redirect finds no leader\n")),
+            None => {
+                let body = "[PD:apiutil:ErrRedirectNoLeader]redirect finds no leader\n";
+                Answer::Later(Some((LEADER_WAIT, response(503, TEXT, body))))
+            }
         },
     }
 }
@@ -70,6 +85,8 @@ fn pd(model: &Model, request: &Request, path: &str, query: &str) -> Answer {
 enum Handler {
     /// The member that is asked.
     Local(fn(&Model) -> Response),
+    /// The member that is asked, after it has pinged the others.
+    Pings(fn(&Model) -> Response),
     /// PD's leader, to whom every other member hands the request on; by its index, and with the query.
     Leader(fn(&Model, usize, &str) -> Response),
 }
@@ -78,7 +95,7 @@ fn handler(route: &str) -> Option<Handler> {
     Some(match route {
         "/ping" => Handler::Local(|_| response(200, "", "")),
         "/version" => Handler::Local(|_| json(&bodies::version())),
-        "/health" => Handler::Local(|model| json(&bodies::health(model))),
+        "/health" => Handler::Pings(|model| json(&bodies::health(model))),
         "/members" => Handler::Leader(|model, leader, _| json(&bodies::members(model, leader))),
         "/leader" => Handler::Leader(|model, leader, _| json(&bodies::leader(model, leader))),
         "/stores" => Handler::Leader(stores),

@@ -1,14 +1,12 @@
 //! The cluster as it is before its first start: members, stores, regions and their ids, drawn from the seed.
 
-use std::time::Duration;
-
 use fastrand::Rng;
 
 use super::Topology;
 use super::pd::Member;
 use super::process::Process;
-use super::region::{Peer, Region};
-use super::store::{Store, View};
+use super::region::{Identity, Region};
+use super::store::Store;
 
 /// PD keeps so many replicas of a region (`pd:pkg/schedule/config/config.go`, `max-replicas`).
 const REPLICAS: usize = 3;
@@ -66,19 +64,7 @@ pub(super) fn stores(topology: &Topology, ids: &mut Allocator, random: &mut Rng)
 }
 
 fn store(index: usize, random: &mut Rng) -> Store {
-    Store {
-        name: format!("tikv{index}").as_str().into(),
-        id: 0,
-        process: Process::NEW,
-        ready: None,
-        connected: false,
-        next_heartbeat: Duration::ZERO,
-        busy: true,
-        next_connect_timeout: Duration::MAX,
-        capacity: CAPACITY,
-        used: USED + random.u64(0..1 << 16),
-        view: View::default(),
-    }
+    Store::new(format!("tikv{index}").as_str().into(), CAPACITY, USED + random.u64(0..1 << 16))
 }
 
 /// The regions in the order of their keys: those of the keyspace, and the load's table split evenly.
@@ -93,8 +79,9 @@ pub(super) fn regions(topology: &Topology, ids: &mut Allocator, random: &mut Rng
     let table = TABLE..=TABLE + splits;
     let mut regions = Vec::new();
     for (index, end_key) in bounds.into_iter().enumerate() {
-        let active = table.contains(&index);
-        let version = if active { version } else { FEWEST_REGIONS as u64 };
+        let split = table.contains(&index);
+        let version = if split { version } else { FEWEST_REGIONS as u64 };
+        let active = split && topology.load;
         let region = region(start_key, end_key.clone(), (version, active), topology, ids, random);
         regions.push(region);
         start_key = end_key;
@@ -120,23 +107,6 @@ fn region(
     let id = ids.next();
     let mut stores = random.choose_multiple(0..topology.tikv, REPLICAS);
     stores.sort_unstable();
-    let peer = |store| Peer { id: ids.next(), store, lagging: false, pending: false, down_seconds: None };
-    let peers: Vec<Peer> = stores.into_iter().map(peer).collect();
-    Region {
-        id,
-        start_key,
-        end_key,
-        version,
-        // Each replica after the first came by adding a learner and promoting it.
-        conf_ver: 2 * peers.len().saturating_sub(1) as u64 + 1,
-        peers,
-        active,
-        term: 5,
-        leader: None,
-        leader_since: Duration::ZERO,
-        change: None,
-        next_heartbeat: Duration::ZERO,
-        known_leader: None,
-        reported: false,
-    }
+    let peers = stores.into_iter().map(|store| (ids.next(), store)).collect();
+    Region::new(Identity { id, start_key, end_key, version, active }, peers)
 }

@@ -79,6 +79,46 @@ pub(super) fn elected(log: &mut Log, at: Duration, here: &Store, region: &Region
     raft("raft.rs:1271", &format!("became leader at term {term}"), term);
 }
 
+/// A peer asks whether it would be elected, and hears nothing.
+pub(super) fn campaign(log: &mut Log, at: Duration, here: &Store, region: &Region, index: usize) {
+    let (peer, term) = (region.peers[index].id, region.term);
+    let others: Vec<String> =
+        region.peers.iter().filter(|other| other.id != peer).map(|other| other.id.to_string()).collect();
+    let to = format!("[{}]", others.join(", "));
+    let mut raft = |source, message: &str, more: Fields| {
+        let base: Fields = &[("term", &term), ("raft_id", &peer), ("region_id", &region.id), ("thread_id", &RAFTSTORE)];
+        log.write(at, &here.name, Origin("INFO", source), message, &[more, base].concat());
+    };
+    raft("raft.rs:1569", "starting a new election", &[]);
+    raft("raft.rs:1213", &format!("became pre-candidate at term {term}"), &[]);
+    raft("raft.rs:1333", "broadcasting vote request", &[("to", &to), ("type", &"MsgRequestPreVote")]);
+}
+
+/// A peer that took itself for the leader hears of a newer one.
+pub(super) fn deposed(log: &mut Log, at: Duration, here: &Store, region: &Region, index: usize) {
+    let (peer, term) = (region.peers[index].id, region.term);
+    let leader = region.leader.map_or(0, |leader| region.peers[leader].id);
+    let fields: Fields = &[
+        ("msg type", &"MsgHeartbeat"),
+        ("message_term", &term),
+        ("term", &(term - 1)),
+        ("from", &leader),
+        ("raft_id", &peer),
+        ("region_id", &region.id),
+        ("thread_id", &RAFTSTORE),
+    ];
+    let message = format!("received a message with higher term from {leader}");
+    log.write(at, &here.name, Origin("INFO", "raft.rs:1399"), &message, fields);
+    let fields: Fields = &[
+        ("from_role", &"Leader"),
+        ("term", &term),
+        ("raft_id", &peer),
+        ("region_id", &region.id),
+        ("thread_id", &RAFTSTORE),
+    ];
+    log.write(at, &here.name, Origin("INFO", "raft.rs:1162"), &format!("became follower at term {term}"), fields);
+}
+
 /// A leader hands its region over because PD asked for it.
 pub(super) fn transferring(log: &mut Log, at: Duration, here: &Store, region: &Region, from: u64, to: (u64, u64)) {
     log.write(
@@ -104,6 +144,50 @@ pub(super) fn stepped_down(log: &mut Log, at: Duration, here: &Store, region: &R
         "stepped down to follower since quorum is not active",
         &[("raft_id", &peer), ("region_id", &region.id), ("thread_id", &RAFTSTORE)],
     );
+}
+
+/// A store is asked to end.
+pub(super) fn shutdown_begins(log: &mut Log, at: Duration, node: &NodeName) {
+    let message = "receive signal 15, starting graceful shutdown...";
+    log.write(at, node, Origin("INFO", "signal_handler.rs:44"), message, &[("thread_id", &119)]);
+    shutdown_state(log, at, node, true);
+}
+
+fn shutdown_state(log: &mut Log, at: Duration, node: &NodeName, state: bool) {
+    let fields: Fields = &[("state", &state), ("thread_id", &27)];
+    log.write(at, node, Origin("INFO", "pd.rs:2030"), "handle graceful shutdown", fields);
+}
+
+/// A store that is to end still has leaders.
+pub(super) fn shutdown_waits(log: &mut Log, at: Duration, node: &NodeName, elapsed: Duration, leaders: usize) {
+    let elapsed = format!("{elapsed:?}");
+    let fields: Fields = &[("elapsed", &elapsed), ("leaders_count", &leaders), ("thread_id", &1)];
+    log.write(at, node, Origin("INFO", "server.rs:1753"), "Waiting for leader eviction", fields);
+}
+
+/// A store ends: without a leader, or because it has waited long enough.
+pub(super) fn shutdown_ends(log: &mut Log, at: Duration, node: &NodeName, leaders: usize) {
+    let (origin, message) = if leaders == 0 {
+        (Origin("INFO", "server.rs:1741"), "All leaders evicted, completing graceful shutdown".to_owned())
+    } else {
+        // Not recorded; the message is TiKV 8.5.5's (`tikv:components/server/src/server.rs`).
+        let message = format!("Graceful shutdown timeout reached with {leaders} leaders remaining");
+        (Origin("WARN", "server.rs:1745"), message)
+    };
+    log.write(at, node, origin, &message, &[("thread_id", &1)]);
+    shutdown_state(log, at, node, false);
+}
+
+/// PD's leader begins to move leaders off a store that is stopping.
+pub(super) fn eviction_begins(log: &mut Log, at: Duration, pd: &NodeName, store: u64) {
+    let message = "detected stopping store, start to evict leaders";
+    log.write(at, pd, Origin("INFO", "evict_stopping_store.go:319"), message, &[("store-id", &store)]);
+}
+
+/// A store says that it is no longer stopping.
+pub(super) fn eviction_ends(log: &mut Log, at: Duration, pd: &NodeName, store: u64) {
+    let message = "stopping store has been recovered";
+    log.write(at, pd, Origin("INFO", "evict_stopping_store.go:290"), message, &[("store-id", &store)]);
 }
 
 /// The first lines of a TiKV process.
@@ -172,6 +256,17 @@ pub(super) fn pd_key_expired(log: &mut Log, at: Duration, here: &Member, campaig
         let name: Fields = &[("campaign-leader-name", &here.name)];
         log.write(at, &here.name, Origin("INFO", "server.go:1698"), "start to campaign PD leader", name);
     }
+}
+
+/// A member that leads hands over to another.
+pub(super) fn pd_hands_over(log: &mut Log, at: Duration, here: &Member, winner: u64, term: u64) {
+    let name = &here.name;
+    let mut raft = |message: &str| log.write(at, name, Origin("INFO", "raft] [zap_raft.go:77"), message, &[]);
+    raft(&format!("{:x} [term {}] starts to transfer leadership to {winner:x}", here.id, term - 1));
+    raft(&format!("raft.node: {:x} elected leader {winner:x} at term {term}", here.id));
+    let fields: Fields = &[("old-pd-leader-name", name)];
+    let message = "etcd leader changed, resigns pd leadership";
+    log.write(at, name, Origin("INFO", "server.go:1802"), message, fields);
 }
 
 /// A member is PD's leader and serves.

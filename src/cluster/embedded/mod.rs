@@ -5,6 +5,7 @@
 //! Its figures come from the sources of PD and TiKV 8.5.5 (`pd:…` and `tikv:…` name their files) and from
 //! `fixtures/recordings`, which it is tested against.
 
+mod acts;
 mod api;
 mod bodies;
 pub mod go_format;
@@ -17,6 +18,7 @@ mod process;
 pub mod promql;
 mod region;
 mod schedule;
+mod shutdown;
 mod store;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,10 +28,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use self::api::{Answer, LEADER_WAIT};
+use self::api::Answer;
 use self::model::{Model, Place, STEP};
 use self::pd::Phase;
-use super::{Backend, Cluster, ClusterError, Fault, LogLine, Node, ProcessState, Undo};
+use super::{Backend, Cluster, ClusterError, Fault, FaultKind, LogLine, Node, ProcessState, Undo};
 use crate::clock::{self, Clock, Interrupted};
 use crate::http::{Http, HttpError, Request, Response};
 use crate::reading::NodeName;
@@ -61,13 +63,15 @@ pub struct Topology {
     pub tikv: usize,
     /// How many regions there are; never fewer than the 5 of an empty cluster.
     pub regions: usize,
+    /// Clients use the table; without them all regions hibernate.
+    pub load: bool,
     /// What decides everything that chance decides.
     pub seed: u64,
 }
 
 impl Default for Topology {
     fn default() -> Self {
-        Self { pd: 3, tikv: 3, regions: 24, seed: 0 }
+        Self { pd: 3, tikv: 3, regions: 24, load: true, seed: 0 }
     }
 }
 
@@ -109,7 +113,7 @@ impl EmbeddedCluster {
 fn ready(model: &Model) -> bool {
     matches!(model.leadership.phase, Phase::Serving { .. })
         && model.members.iter().all(|member| member.serves(model.now))
-        && model.stores.iter().all(|store| store.ready.is_some() && store.view.is_target(model.now))
+        && model.stores.iter().all(|store| store.serves() && store.view.is_target(model.now))
         && model.regions.iter().all(|region| region.reported && region.leader == region.known_leader)
         && schedule::balanced(model)
 }
@@ -129,22 +133,31 @@ impl Clock for EmbeddedCluster {
 
 #[async_trait]
 impl Http for EmbeddedCluster {
-    /// Costs virtual time only where the real cluster would let the caller wait.
+    /// Costs virtual time only where the real cluster would let the caller wait. Requests that are sent together wait
+    /// together.
     async fn send(&self, request: &Request) -> Result<Response, HttpError> {
-        let mut model = self.model();
-        let mut waited = Duration::ZERO;
+        let began = self.model().now;
+        let deadline = began + request.timeout;
         loop {
-            match api::answer(&model, request)? {
-                Answer::Now(response) => return Ok(response),
-                Answer::Later(response) if waited >= LEADER_WAIT => return Ok(response),
-                Answer::Later(_) if waited >= request.timeout => {
-                    return Err(HttpError::TimedOut { url: request.url(), after: request.timeout });
+            {
+                let model = self.model();
+                let now = model.now;
+                match api::answer(&model, request)? {
+                    Answer::Now(response) => return Ok(response),
+                    Answer::Later(Some((patience, response))) if now >= began + patience => return Ok(response),
+                    Answer::Later(_) if now >= deadline => {
+                        return Err(HttpError::TimedOut { url: request.url(), after: request.timeout });
+                    }
+                    Answer::Later(_) => {}
                 }
-                Answer::Later(_) => {
-                    let span = STEP.min(request.timeout.saturating_sub(waited));
-                    model.advance(span);
-                    waited += span;
-                }
+            }
+            let seen = self.model().now;
+            // Whoever asks at the same time begins to wait now, too.
+            tokio::task::yield_now().await;
+            let mut model = self.model();
+            if model.now == seen {
+                let span = STEP.min(deadline.saturating_sub(seen));
+                model.advance(span);
             }
         }
     }
@@ -198,29 +211,29 @@ impl Cluster for EmbeddedCluster {
         Ok(self.model().process(place).state())
     }
 
-    fn undo(&self, fault: &Fault) -> Undo {
-        match fault {
-            Fault::Kill { node } => Undo::Start { node: node.clone() },
-        }
-    }
-
     async fn inject(&self, fault: &Fault) -> Result<(), ClusterError> {
-        match fault {
-            Fault::Kill { node } => {
-                let place = self.place(node)?;
-                self.model().stop(place, 128 + 9);
-            }
+        let place = self.place(fault.node())?;
+        let mut model = self.model();
+        match fault.kind() {
+            FaultKind::Kill => model.kill(place, 128 + 9),
+            FaultKind::Stop => model.terminate(place),
+            FaultKind::Pause => model.pause(place),
+            FaultKind::Partition => model.cut(place),
         }
         Ok(())
     }
 
     async fn missing_effect(&self, fault: &Fault) -> Result<Option<String>, ClusterError> {
-        match fault {
-            Fault::Kill { node } => match self.process(node).await? {
-                ProcessState::Exited { .. } => Ok(None),
-                ProcessState::Running => Ok(Some(format!("the process of {node} runs"))),
-            },
-        }
+        let place = self.place(fault.node())?;
+        let process = self.model().process(place);
+        let (node, state) = (fault.node(), process.state());
+        Ok(match (fault.kind(), &state) {
+            (FaultKind::Kill | FaultKind::Stop, ProcessState::Exited { .. })
+            | (FaultKind::Pause, ProcessState::Paused) => None,
+            (FaultKind::Partition, _) if process.is_cut() => None,
+            (FaultKind::Partition, _) => Some(format!("{node} can be reached")),
+            _ => Some(format!("the process of {node} is {state}")),
+        })
     }
 
     async fn heal(&self, undo: &Undo) -> Result<(), ClusterError> {
@@ -228,6 +241,14 @@ impl Cluster for EmbeddedCluster {
             Undo::Start { node } => {
                 let place = self.place(node)?;
                 self.model().start(place);
+            }
+            Undo::Resume { node } => {
+                let place = self.place(node)?;
+                self.model().resume(place);
+            }
+            Undo::Reconnect { node } => {
+                let place = self.place(node)?;
+                self.model().reconnect(place);
             }
         }
         Ok(())
@@ -241,7 +262,7 @@ impl Cluster for EmbeddedCluster {
         let mut model = self.model();
         for node in &self.nodes {
             if let Some(place) = model.place(node.name.as_str()) {
-                model.stop(place, 0);
+                model.kill(place, 0);
             }
         }
         Ok(())

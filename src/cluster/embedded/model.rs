@@ -11,8 +11,9 @@ use super::log::Log;
 use super::pd::{Leadership, Member, Phase, Turn};
 use super::process::Process;
 use super::region::{Change, Region, StoreLink};
+use super::schedule::Scheduler;
 use super::store::{CONNECT_TIMEOUT, CONNECTED_AFTER, START_UP, STORE_HEARTBEAT, Store};
-use super::{START, Topology, schedule};
+use super::{START, Topology, schedule, shutdown};
 
 /// How far one step goes.
 pub(super) const STEP: Duration = Duration::from_millis(100);
@@ -47,7 +48,7 @@ pub(super) struct Model {
     pub(super) stores: Vec<Store>,
     pub(super) regions: Vec<Region>,
     next_keepalive: Duration,
-    pub(super) next_schedule: Duration,
+    pub(super) scheduler: Scheduler,
     pub(super) log: Log,
 }
 
@@ -66,7 +67,7 @@ impl Model {
             stores: layout::stores(topology, &mut ids, &mut random),
             regions: layout::regions(topology, &mut ids, &mut random),
             next_keepalive: Duration::MAX,
-            next_schedule: Duration::ZERO,
+            scheduler: Scheduler::default(),
             log: Log::default(),
             random,
         }
@@ -95,56 +96,7 @@ impl Model {
         }
     }
 
-    /// Starts a node's process. One that runs is left alone.
-    pub(super) fn start(&mut self, place: Place) {
-        let now = self.now;
-        let process = Process::Running { since: now };
-        match place {
-            _ if self.process(place).runs() => {}
-            Place::Pd(index) => {
-                self.members[index].process = process;
-                lines::pd_starts(&mut self.log, now, &self.members[index].name);
-            }
-            Place::Tikv(index) => {
-                let store = &mut self.stores[index];
-                store.process = process;
-                lines::tikv_starts(&mut self.log, now, &store.name);
-            }
-        }
-    }
-
-    /// Ends a node's process. One that has ended is left alone.
-    pub(super) fn stop(&mut self, place: Place, code: i64) {
-        let now = self.now;
-        let process = Process::Exited { at: now, code };
-        match place {
-            _ if !self.process(place).runs() => {}
-            Place::Pd(index) => {
-                self.members[index].process = process;
-                self.leadership.lose_member(index, now, &self.members, &mut self.random);
-            }
-            Place::Tikv(index) => {
-                let store = &mut self.stores[index];
-                store.process = process;
-                store.ready = None;
-                store.connected = false;
-                store.next_connect_timeout = now + CONNECT_TIMEOUT;
-                self.store_lost(index, now);
-            }
-        }
-    }
-
-    fn store_lost(&mut self, lost: usize, now: Duration) {
-        let links = self.links();
-        for region in &mut self.regions {
-            region.lose_store(lost, now, &links, &mut self.random);
-        }
-        for here in self.stores.iter().filter(|store| store.ready.is_some()) {
-            lines::connection_lost(&mut self.log, now, here, &self.stores[lost]);
-        }
-    }
-
-    fn links(&self) -> Vec<StoreLink> {
+    pub(super) fn links(&self) -> Vec<StoreLink> {
         self.stores.iter().map(Store::link).collect()
     }
 
@@ -160,12 +112,12 @@ impl Model {
             if now >= self.next_keepalive {
                 self.keep_streams_alive(leader, now);
             }
-            schedule::balance_leaders(self, since, now);
+            schedule::step(self, since, now);
         }
     }
 
-    /// Whether running stores have found PD's leader.
-    fn pd_reachable(&self, now: Duration) -> bool {
+    /// Whether a store that can be heard has found PD's leader.
+    fn pd_serves(&self, now: Duration) -> bool {
         matches!(self.leadership.phase, Phase::Serving { since, .. } if now >= since + PD_CLIENT_RECONNECTS)
     }
 
@@ -186,38 +138,58 @@ impl Model {
                 lines::pd_leads(&mut self.log, now, &self.members[winner]);
                 self.stores.iter_mut().for_each(|store| store.view.reload());
                 self.regions.iter_mut().for_each(Region::forget_reports);
+                self.scheduler = Scheduler::default();
                 self.next_keepalive = now + KEEPALIVE;
             }
         }
     }
 
     fn step_store(&mut self, index: usize, now: Duration) {
-        let Process::Running { since } = self.stores[index].process else {
-            return self.wait_for_connection(index, now);
-        };
-        let Some(ready) = self.stores[index].ready else {
-            if now >= since + START_UP && self.leadership.leader().is_some() {
+        self.wait_for_connection(index, now);
+        let (process, connects) = (self.stores[index].process, self.stores[index].connects);
+        let Some(since) = process.running_since().filter(|_| process.acts()) else { return };
+        if self.stores[index].ready.is_none() {
+            if now >= since + START_UP && process.reachable() && self.leadership.leader().is_some() {
                 self.store_ready(index, now);
             }
             return;
-        };
-        if !self.stores[index].connected && now >= ready + CONNECTED_AFTER {
+        }
+        if connects.is_some_and(|at| now >= at) {
             self.store_connected(index, now);
         }
+        shutdown::step(self, index, now);
         if now >= self.stores[index].next_heartbeat {
-            let reachable = self.pd_reachable(now);
-            self.stores[index].heartbeat(reachable, self.random.f64());
+            let heard = process.reachable() && self.pd_serves(now);
+            let jitter = self.random.f64();
+            self.stores[index].heartbeat(heard, jitter);
+            if heard {
+                shutdown::tell_pd(self, index, now);
+            }
         }
     }
 
+    /// The others notice that they cannot hear a store, and wait for a connection in vain.
     fn wait_for_connection(&mut self, lost: usize, now: Duration) {
+        if let Some(noticed) = self.stores[lost].noticed.take_if(|at| now >= *at) {
+            self.stores[lost].next_connect_timeout = noticed + CONNECT_TIMEOUT;
+            self.write_both_ways(lost, |log, here, there| lines::connection_lost(log, noticed, here, there));
+        }
         let at = self.stores[lost].next_connect_timeout;
-        if now < at {
+        if self.stores[lost].connected || now < at {
             return;
         }
         self.stores[lost].next_connect_timeout = at + CONNECT_TIMEOUT;
-        for here in self.stores.iter().filter(|store| store.ready.is_some()) {
-            lines::connect_timeout(&mut self.log, at, here, &self.stores[lost]);
+        self.write_both_ways(lost, |log, here, there| lines::connect_timeout(log, at, here, there));
+    }
+
+    /// Each store that can be heard writes of one that cannot; if that one is only cut off, it writes of them alike.
+    pub(super) fn write_both_ways(&mut self, lost: usize, write: impl Fn(&mut Log, &Store, &Store)) {
+        let (there, cut) = (&self.stores[lost], self.stores[lost].acts() && self.stores[lost].process.is_cut());
+        for here in self.stores.iter().filter(|store| store.id != there.id && store.serves()) {
+            write(&mut self.log, here, there);
+            if cut {
+                write(&mut self.log, there, here);
+            }
         }
     }
 
@@ -228,6 +200,7 @@ impl Model {
         let late = TICK_LATENESS.mul_f64(self.random.f64());
         let first = if store.view.registered { STORE_HEARTBEAT } else { STORE_HEARTBEAT.mul_f64(self.random.f64()) };
         store.ready = Some(now);
+        store.connects = Some(now + CONNECTED_AFTER);
         store.next_heartbeat = now + first + late;
         store.busy = true;
         store.view.registered = true;
@@ -236,25 +209,34 @@ impl Model {
         if let Some(leader) = self.leadership.leader() {
             lines::store_put(&mut self.log, now, &self.members[leader].name, &self.stores[index]);
         }
+        self.store_heard(index, now);
+    }
+
+    /// A store that serves can be heard again.
+    pub(super) fn store_heard(&mut self, index: usize, now: Duration) {
         let links = self.links();
         for region in &mut self.regions {
-            region.regain_store(index, now, &links, &mut self.random);
+            if let Some(deposed) = region.regain_store(index, now, &links, &mut self.random) {
+                lines::deposed(&mut self.log, now, &self.stores[index], region, deposed);
+            }
         }
     }
 
     fn store_connected(&mut self, index: usize, now: Duration) {
         self.stores[index].connected = true;
+        self.stores[index].connects = None;
         for region in &mut self.regions {
             region.reconnect(index, now);
         }
         let back = &self.stores[index];
-        for here in self.stores.iter().filter(|store| store.ready.is_some() && store.id != back.id) {
+        for here in self.stores.iter().filter(|store| store.serves() && store.id != back.id) {
             lines::connected(&mut self.log, now, here, back);
         }
     }
 
     fn step_regions(&mut self, now: Duration) {
-        let reachable = self.pd_reachable(now);
+        let pd_serves = self.pd_serves(now);
+        let acts: Vec<bool> = self.stores.iter().map(Store::acts).collect();
         for index in 0..self.regions.len() {
             if let Some((at, change)) = self.regions[index].change
                 && now >= at
@@ -262,9 +244,10 @@ impl Model {
                 self.change_leader(index, at, change);
             }
             let region = &self.regions[index];
-            if region.leader.is_some() && now >= region.next_heartbeat && reachable {
+            if region.leader.is_some() && now >= region.next_heartbeat && pd_serves {
                 self.report_region(index, now);
             }
+            self.step_lonely_peers(index, now, &acts);
         }
     }
 
@@ -278,11 +261,23 @@ impl Model {
                 lines::elected(&mut self.log, at, &self.stores[peer.store], region, peer.id);
             }
             Change::StepDown => {
-                region.change = None;
-                let Some(leader) = region.leader.take() else { return };
-                let peer = &region.peers[leader];
-                lines::stepped_down(&mut self.log, at, &self.stores[peer.store], region, peer.id);
+                if let Some(leader) = region.step_down(at, &mut self.random) {
+                    let peer = &region.peers[leader];
+                    lines::stepped_down(&mut self.log, at, &self.stores[peer.store], region, peer.id);
+                }
             }
+        }
+    }
+
+    /// The peers of a region that hear neither a leader nor a quorum: a leader steps down, the others ask for votes.
+    fn step_lonely_peers(&mut self, region: usize, now: Duration, acts: &[bool]) {
+        let region = &mut self.regions[region];
+        if let Some(index) = region.step_down_unheard(now, acts, &mut self.random) {
+            let peer = &region.peers[index];
+            lines::stepped_down(&mut self.log, now, &self.stores[peer.store], region, peer.id);
+        }
+        while let Some((index, at)) = region.next_campaign(now, acts, &mut self.random) {
+            lines::campaign(&mut self.log, at, &self.stores[region.peers[index].store], region, index);
         }
     }
 
@@ -300,7 +295,8 @@ impl Model {
 
     fn keep_streams_alive(&mut self, leader: usize, now: Duration) {
         self.next_keepalive += KEEPALIVE;
-        for store in self.stores.iter_mut().filter(|store| store.view.stream && store.ready.is_none()) {
+        for store in self.stores.iter_mut().filter(|store| store.view.stream && store.process.running_since().is_none())
+        {
             store.view.stream = false;
             lines::keepalive_failed(&mut self.log, now, &self.members[leader].name, store.id);
         }

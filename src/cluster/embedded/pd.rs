@@ -29,7 +29,7 @@ pub(super) struct Member {
 impl Member {
     /// Whether it answers and votes.
     pub(super) fn serves(&self, now: Duration) -> bool {
-        matches!(self.process, Process::Running { since } if now >= since + START_UP)
+        self.process.reachable() && self.process.running_since().is_some_and(|since| now >= since + START_UP)
     }
 }
 
@@ -38,8 +38,9 @@ impl Member {
 pub(super) enum Phase {
     /// etcd has no quorum.
     Lost,
-    /// etcd elects a leader.
-    Electing { until: Duration },
+    /// etcd elects a leader. The one that fell silent before leads on if it is heard again in time: since when it
+    /// serves, if PD's leader did.
+    Electing { until: Duration, silent: Option<(usize, Duration)> },
     /// etcd has a leader, but the key of the last PD leader lives on.
     KeyHeld { winner: usize, until: Duration },
     /// The key is gone and etcd's leader campaigns.
@@ -87,15 +88,31 @@ impl Leadership {
         self.key.is_some() && matches!(self.phase, Phase::Electing { .. } | Phase::KeyHeld { .. })
     }
 
-    /// A member's process has ended.
-    pub(super) fn lose_member(&mut self, member: usize, now: Duration, members: &[Member], random: &mut Rng) {
+    /// Whether a follower still sends its requests to a leader that never answers. Nothing ends its wait
+    /// (`pd:pkg/utils/etcdutil/etcdutil.go`, `CreateHTTPClient`).
+    pub(super) fn believes_in_the_hung(&self, members: &[Member]) -> bool {
+        self.believes_in_the_dead() && self.key.is_some_and(|key| members[key].process.hangs())
+    }
+
+    /// A member has fallen silent; `lives` if its process runs on, so that it may be heard again as it is.
+    pub(super) fn lose_member(
+        &mut self,
+        member: usize,
+        lives: bool,
+        now: Duration,
+        members: &[Member],
+        random: &mut Rng,
+    ) {
         match self.phase {
-            Phase::Serving { leader: lead, .. }
-            | Phase::KeyHeld { winner: lead, .. }
-            | Phase::Campaigning { winner: lead, .. }
-                if lead == member =>
-            {
-                self.phase = Phase::Electing { until: now + election(random) };
+            Phase::Serving { leader, since } if leader == member => {
+                self.phase =
+                    Phase::Electing { until: now + election(random), silent: lives.then_some((member, since)) };
+            }
+            Phase::KeyHeld { winner: lead, .. } | Phase::Campaigning { winner: lead, .. } if lead == member => {
+                self.phase = Phase::Electing { until: now + election(random), silent: None };
+            }
+            Phase::Electing { silent: Some((silent, _)), until } if silent == member && !lives => {
+                self.phase = Phase::Electing { until, silent: None };
             }
             _ if has_quorum(members, now) => {}
             // The leader steps down when it has not heard a quorum for an election time-out (`etcd:raft/raft.go`).
@@ -103,13 +120,42 @@ impl Leadership {
         }
     }
 
+    /// A member can be heard again.
+    pub(super) fn regain_member(&mut self, member: usize) {
+        if let Phase::Electing { silent: Some((leader, since)), .. } = self.phase
+            && leader == member
+        {
+            self.phase = Phase::Serving { leader, since };
+        }
+    }
+
+    /// A member that leads hands over to another one, as it does before it ends in order. Returns the new leader.
+    pub(super) fn hand_over(
+        &mut self,
+        member: usize,
+        now: Duration,
+        members: &[Member],
+        random: &mut Rng,
+    ) -> Option<usize> {
+        if self.leader() != Some(member) {
+            return None;
+        }
+        let others: Vec<usize> =
+            (0..members.len()).filter(|index| *index != member && members[*index].serves(now)).collect();
+        let winner = random.choice(others)?;
+        self.term += 1;
+        self.key = None;
+        self.phase = Phase::Campaigning { winner, until: now + CAMPAIGN };
+        Some(winner)
+    }
+
     /// Moves on to `now`, by at most one turn.
     pub(super) fn step(&mut self, now: Duration, members: &[Member], random: &mut Rng) -> Option<Turn> {
         let quorum = has_quorum(members, now);
         match self.phase {
-            Phase::Lost if quorum => self.phase = Phase::Electing { until: now + election(random) },
-            Phase::Electing { until } if now >= until && !quorum => self.phase = Phase::Lost,
-            Phase::Electing { until } if now >= until => return self.elect(until, now, members, random),
+            Phase::Lost if quorum => self.phase = Phase::Electing { until: now + election(random), silent: None },
+            Phase::Electing { until, .. } if now >= until && !quorum => self.phase = Phase::Lost,
+            Phase::Electing { until, .. } if now >= until => return self.elect(until, now, members, random),
             Phase::KeyHeld { winner, until } if now >= until => {
                 self.key = None;
                 self.phase = Phase::Campaigning { winner, until: until + CAMPAIGN };

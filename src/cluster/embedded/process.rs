@@ -1,40 +1,107 @@
-//! The life of a modelled process. It knows nothing of what the process does.
+//! The life of a modelled process and of its link to the network. It knows nothing of what the process does.
 
 use std::time::Duration;
 
 use crate::cluster::ProcessState;
 
-/// A process that runs, or that has ended.
+/// Whether a process exists.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Process {
-    /// It runs.
-    Running {
-        /// Since when.
-        since: Duration,
-    },
+enum Life {
+    /// It runs since then.
+    Running { since: Duration },
     /// It has ended, or was never started.
-    Exited {
-        /// When.
-        at: Duration,
-        /// Its exit code: 0 if it was never started or was stopped in order, 137 after SIGKILL.
-        code: i64,
-    },
+    Exited { at: Duration, code: i64 },
+}
+
+/// A process, whether it is paused, and whether its node is cut off from all others and from the observer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Process {
+    life: Life,
+    /// Since when it is stopped by SIGSTOP.
+    paused: Option<Duration>,
+    /// Since when its node is cut off.
+    cut: Option<Duration>,
 }
 
 impl Process {
     /// A process that was not started yet.
-    pub(super) const NEW: Self = Self::Exited { at: Duration::ZERO, code: 0 };
+    pub(super) const NEW: Self = Self { life: Life::Exited { at: Duration::ZERO, code: 0 }, paused: None, cut: None };
 
-    /// Whether it runs.
-    pub(super) fn runs(self) -> bool {
-        matches!(self, Self::Running { .. })
+    /// Since when it runs, paused or not.
+    pub(super) fn running_since(self) -> Option<Duration> {
+        if let Life::Running { since } = self.life { Some(since) } else { None }
+    }
+
+    /// Whether it runs and does what it should.
+    pub(super) fn acts(self) -> bool {
+        self.running_since().is_some() && self.paused.is_none()
+    }
+
+    /// Whether it acts and others can hear of it.
+    pub(super) fn reachable(self) -> bool {
+        self.acts() && self.cut.is_none()
+    }
+
+    /// Whether who asks it waits in vain. A process that is gone refuses, but from a node that is cut off not even the
+    /// refusal arrives.
+    pub(super) fn hangs(self) -> bool {
+        self.cut.is_some() || self.running_since().is_some() && self.paused.is_some()
+    }
+
+    /// Whether its node is cut off.
+    pub(super) fn is_cut(self) -> bool {
+        self.cut.is_some()
+    }
+
+    /// Since when nobody can hear of it; none if it is reachable, or has only just started.
+    pub(super) fn silent_since(self) -> Option<Duration> {
+        let gone = if let Life::Exited { at, .. } = self.life { Some(at) } else { None };
+        [gone, self.paused, self.cut].into_iter().flatten().min()
+    }
+
+    /// Starts it. One that runs is left alone.
+    pub(super) fn start(&mut self, now: Duration) {
+        if self.running_since().is_none() {
+            self.life = Life::Running { since: now };
+        }
+    }
+
+    /// Ends it. One that has ended is left alone.
+    pub(super) fn exit(&mut self, now: Duration, code: i64) {
+        if self.running_since().is_some() {
+            self.life = Life::Exited { at: now, code };
+            self.paused = None;
+        }
+    }
+
+    /// Stops it in its tracks. One that does not run is left alone.
+    pub(super) fn pause(&mut self, now: Duration) {
+        if self.acts() {
+            self.paused = Some(now);
+        }
+    }
+
+    /// Lets it go on.
+    pub(super) fn resume(&mut self) {
+        self.paused = None;
+    }
+
+    /// Cuts its node off.
+    pub(super) fn cut(&mut self, now: Duration) {
+        self.cut.get_or_insert(now);
+    }
+
+    /// Connects its node again.
+    pub(super) fn reconnect(&mut self) {
+        self.cut = None;
     }
 
     /// What the machine says of it.
     pub(super) fn state(self) -> ProcessState {
-        match self {
-            Self::Running { .. } => ProcessState::Running,
-            Self::Exited { code, .. } => ProcessState::Exited { code, out_of_memory: false },
+        match self.life {
+            Life::Running { .. } if self.paused.is_some() => ProcessState::Paused,
+            Life::Running { .. } => ProcessState::Running,
+            Life::Exited { code, .. } => ProcessState::Exited { code, out_of_memory: false },
         }
     }
 }

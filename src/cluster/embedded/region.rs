@@ -27,6 +27,8 @@ pub(super) struct Peer {
     pub(super) store: usize,
     /// The leader has not heard from it since it leads, so that it counts as pending.
     pub(super) lagging: bool,
+    /// It hears no leader and no quorum: when it next asks in vain whether it would be elected.
+    pub(super) campaign: Option<Duration>,
     /// PD's view: reported as pending.
     pub(super) pending: bool,
     /// PD's view: reported as down for so many seconds.
@@ -40,6 +42,27 @@ pub(super) enum Change {
     Elect(usize),
     /// The leader finds that its quorum is not active.
     StepDown,
+}
+
+/// A store that cannot be heard any more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Silence {
+    /// The index of the store.
+    pub(super) store: usize,
+    /// When it fell silent.
+    pub(super) at: Duration,
+    /// When those who have connections to it notice.
+    pub(super) noticed: Duration,
+    /// Its process still runs: it does not know that it is alone, or does not know anything.
+    pub(super) lives: bool,
+}
+
+/// A leader that nobody hears.
+#[derive(Debug, Clone, Copy)]
+struct Unheard {
+    peer: usize,
+    /// When it will find that its quorum is not active.
+    until: Duration,
 }
 
 /// One region. Indices of peers are indices into `peers`.
@@ -56,7 +79,10 @@ pub(super) struct Region {
     /// Clients use it, so that its followers' clocks run; otherwise it hibernates.
     pub(super) active: bool,
     pub(super) term: u64,
+    /// The leader that the reachable stores follow.
     pub(super) leader: Option<usize>,
+    /// A former leader that has not found out yet.
+    unheard: Option<Unheard>,
     pub(super) leader_since: Duration,
     pub(super) change: Option<(Duration, Change)>,
     pub(super) next_heartbeat: Duration,
@@ -73,6 +99,12 @@ fn election_wait(ticks: &Range<u32>, random: &mut Rng) -> Duration {
     whole.saturating_sub(Duration::from_secs(1).mul_f64(random.f64()))
 }
 
+/// How long it takes a leader without a quorum to find out: it looks every 10 ticks whether it has heard one since it
+/// last looked (`raft-rs:src/raft.rs`, `check_quorum_active`).
+fn quorum_check(random: &mut Rng) -> Duration {
+    Duration::from_secs(10) + Duration::from_secs(10).mul_f64(random.f64())
+}
+
 /// What a region needs to know of a store.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StoreLink {
@@ -82,10 +114,50 @@ pub(super) struct StoreLink {
     pub(super) connected: bool,
 }
 
+/// What a region is from the beginning.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) id: u64,
+    pub(super) start_key: String,
+    pub(super) end_key: String,
+    pub(super) version: u64,
+    pub(super) active: bool,
+}
+
 impl Region {
+    /// A region without a leader, with a peer of this id on each store.
+    pub(super) fn new(identity: Identity, peers: Vec<(u64, usize)>) -> Self {
+        let Identity { id, start_key, end_key, version, active } = identity;
+        let peer = |(id, store)| Peer { id, store, lagging: false, campaign: None, pending: false, down_seconds: None };
+        let peers: Vec<Peer> = peers.into_iter().map(peer).collect();
+        Self {
+            id,
+            start_key,
+            end_key,
+            version,
+            // Each replica after the first came by adding a learner and promoting it.
+            conf_ver: 2 * peers.len().saturating_sub(1) as u64 + 1,
+            peers,
+            active,
+            term: 5,
+            leader: None,
+            unheard: None,
+            leader_since: Duration::ZERO,
+            change: None,
+            next_heartbeat: Duration::ZERO,
+            known_leader: None,
+            reported: false,
+        }
+    }
+
     /// The index of the peer on a store.
     pub(super) fn peer_on(&self, store: usize) -> Option<usize> {
         self.peers.iter().position(|peer| peer.store == store)
+    }
+
+    /// The index of the store whose peer leads.
+    pub(super) fn leader_store(&self) -> Option<usize> {
+        self.leader.map(|peer| self.peers[peer].store)
     }
 
     /// The index of the store whose peer leads, as PD knows it.
@@ -98,33 +170,71 @@ impl Region {
         serving * 2 > self.peers.len()
     }
 
-    /// A store of the region has ceased to serve, which the others notice at once by the connection's reset.
-    pub(super) fn lose_store(&mut self, store: usize, now: Duration, links: &[StoreLink], random: &mut Rng) {
-        let Some(lost) = self.peer_on(store) else { return };
+    /// A store of the region has fallen silent.
+    pub(super) fn lose_store(&mut self, silence: Silence, links: &[StoreLink], random: &mut Rng) {
+        let Some(lost) = self.peer_on(silence.store) else { return };
         let led = self.leader == Some(lost);
         if led {
             self.leader = None;
+            // The leader of a region that hibernates does not even look (`store-partition` recording: 3 of 8).
+            let until = if self.active { silence.at + quorum_check(random) } else { Duration::MAX };
+            self.unheard = silence.lives.then_some(Unheard { peer: lost, until });
+        } else if silence.lives {
+            let (heard, ticks) = self.last_heard(silence, random);
+            self.peers[lost].campaign = Some(heard + election_wait(&ticks, random));
+        } else {
+            self.peers[lost].campaign = None;
+            self.unheard.take_if(|unheard| unheard.peer == lost);
         }
         match (self.leader, self.change) {
             (None, Some((_, Change::Elect(winner)))) if winner != lost && self.has_quorum(links) => {}
             (None, _) => {
-                let silence = if self.active && led { LEADER_HEARTBEAT.mul_f64(random.f64()) } else { Duration::ZERO };
-                let ticks = if self.active || !led { ELECTION_TICKS } else { AWAKENED_TICKS };
-                self.await_election(now.saturating_sub(silence), &ticks, links, random);
+                let (heard, ticks) = if led { self.last_heard(silence, random) } else { (silence.at, ELECTION_TICKS) };
+                self.await_election(heard, &ticks, links, random);
             }
             (Some(_), None) if !self.has_quorum(links) => {
-                // The leader looks every 10 ticks whether it heard a quorum since it last looked (`raft-rs:src/raft.rs`).
-                let wait = Duration::from_secs(10) + Duration::from_secs(10).mul_f64(random.f64());
-                self.change = Some((now + wait, Change::StepDown));
+                self.change = Some((silence.at + quorum_check(random), Change::StepDown));
             }
             (Some(_), _) => {}
         }
     }
 
-    /// A store of the region serves again.
-    pub(super) fn regain_store(&mut self, store: usize, now: Duration, links: &[StoreLink], random: &mut Rng) {
-        let Some(back) = self.peer_on(store).filter(|_| self.has_quorum(links)) else { return };
+    /// From when the clocks of the followers run who hear no leader any more, and for how many ticks.
+    fn last_heard(&self, silence: Silence, random: &mut Rng) -> (Duration, Range<u32>) {
+        if self.active {
+            (silence.at.saturating_sub(LEADER_HEARTBEAT.mul_f64(random.f64())), ELECTION_TICKS)
+        } else {
+            // Nothing is sent in a region that hibernates: only the loss of the connection wakes it.
+            (silence.noticed, AWAKENED_TICKS)
+        }
+    }
+
+    /// A store of the region can be heard again. Returns its peer if that took itself for the leader and now hears of
+    /// another.
+    pub(super) fn regain_store(
+        &mut self,
+        store: usize,
+        now: Duration,
+        links: &[StoreLink],
+        random: &mut Rng,
+    ) -> Option<usize> {
+        let back = self.peer_on(store)?;
+        if !self.has_quorum(links) {
+            let alone = self.leader != Some(back) && self.unheard.is_none_or(|unheard| unheard.peer != back);
+            self.peers[back].campaign = alone.then(|| now + election_wait(&ELECTION_TICKS, random));
+            return None;
+        }
+        for peer in self.peers.iter_mut().filter(|peer| links[peer.store].serves.is_ok()) {
+            peer.campaign = None;
+        }
+        let unheard = self.unheard.take_if(|unheard| unheard.peer == back).is_some();
         match (self.leader, self.change) {
+            (None, _) if unheard => {
+                self.leader = Some(back);
+                self.change = None;
+                self.next_heartbeat = now;
+                return None;
+            }
             (None, None) => self.await_election(now, &ELECTION_TICKS, links, random),
             (None, Some((at, _))) => {
                 let own = now + election_wait(&ELECTION_TICKS, random);
@@ -134,12 +244,45 @@ impl Region {
             }
             (Some(_), _) => self.change = None,
         }
+        unheard.then_some(back)
+    }
+
+    /// The leader steps down; it then asks again and again whether it would be elected.
+    pub(super) fn step_down(&mut self, now: Duration, random: &mut Rng) -> Option<usize> {
+        self.change = None;
+        let leader = self.leader.take()?;
+        self.peers[leader].campaign = Some(now + election_wait(&ELECTION_TICKS, random));
+        Some(leader)
+    }
+
+    /// The leader that nobody hears steps down if its time has come and its store acts.
+    pub(super) fn step_down_unheard(&mut self, now: Duration, acts: &[bool], random: &mut Rng) -> Option<usize> {
+        let peers = &self.peers;
+        let unheard = self.unheard.take_if(|unheard| now >= unheard.until && acts[peers[unheard.peer].store])?;
+        self.peers[unheard.peer].campaign = Some(now + election_wait(&ELECTION_TICKS, random));
+        Some(unheard.peer)
+    }
+
+    /// The next peer that asks in vain whether it would be elected.
+    pub(super) fn next_campaign(
+        &mut self,
+        now: Duration,
+        acts: &[bool],
+        random: &mut Rng,
+    ) -> Option<(usize, Duration)> {
+        let due = |peer: &Peer| peer.campaign.filter(|at| now >= *at && acts[peer.store]);
+        let (index, at) = self.peers.iter().enumerate().find_map(|(index, peer)| Some((index, due(peer)?)))?;
+        self.peers[index].campaign = Some(now + election_wait(&ELECTION_TICKS, random));
+        Some((index, at))
     }
 
     /// The first voter alive whose clock runs out wins, if there is a quorum to elect it.
     fn await_election(&mut self, heard: Duration, ticks: &Range<u32>, links: &[StoreLink], random: &mut Rng) {
         self.change = None;
         if !self.has_quorum(links) {
+            for peer in self.peers.iter_mut().filter(|peer| links[peer.store].serves.is_ok()) {
+                peer.campaign = Some(heard + election_wait(ticks, random));
+            }
             return;
         }
         let voters = self.peers.iter().enumerate().filter(|(_, peer)| links[peer.store].serves.is_ok());
@@ -156,6 +299,9 @@ impl Region {
         self.next_heartbeat = now;
         for (index, peer) in self.peers.iter_mut().enumerate() {
             peer.lagging = index != winner && !links[peer.store].connected;
+            if links[peer.store].serves.is_ok() {
+                peer.campaign = None;
+            }
         }
     }
 

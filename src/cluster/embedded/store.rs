@@ -51,6 +51,10 @@ pub(super) struct View {
     pub(super) stats: Option<Stats>,
     /// PD holds a heartbeat stream to it.
     pub(super) stream: bool,
+    /// The store has said that it is stopping: when PD's scheduler looks at it, or has looked.
+    pub(super) stopping: Option<Duration>,
+    /// PD moves its leaders away.
+    pub(super) evicting: bool,
 }
 
 impl View {
@@ -66,7 +70,7 @@ impl View {
 
     /// Whether PD may move leaders to the store.
     pub(super) fn is_target(&self, now: Duration) -> bool {
-        self.state_name(now) == "Up" && self.stats.is_some_and(|stats| !stats.busy)
+        self.state_name(now) == "Up" && self.stopping.is_none() && self.stats.is_some_and(|stats| !stats.busy)
     }
 
     fn take(&mut self, stats: Stats, now: Duration) {
@@ -83,7 +87,20 @@ impl View {
         self.last_heartbeat = self.persisted;
         self.stats = None;
         self.stream = false;
+        self.stopping = None;
+        self.evicting = false;
     }
+}
+
+/// A store that was asked to end in order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shutdown {
+    /// When it was asked.
+    pub(super) since: Duration,
+    /// When it next looks how many leaders it has.
+    pub(super) next_look: Duration,
+    /// When its process ends, once it has none or has waited long enough.
+    pub(super) ends: Option<Duration>,
 }
 
 /// One store.
@@ -97,11 +114,16 @@ pub(super) struct Store {
     pub(super) ready: Option<Duration>,
     /// The other stores have connections to it.
     pub(super) connected: bool,
+    /// When they will have them again.
+    pub(super) connects: Option<Duration>,
+    /// When the others will notice that they cannot hear it.
+    pub(super) noticed: Option<Duration>,
+    /// When the other stores next give up waiting for a connection to it.
+    pub(super) next_connect_timeout: Duration,
+    pub(super) shutdown: Option<Shutdown>,
     pub(super) next_heartbeat: Duration,
     /// No heartbeat has been sent since the start.
     pub(super) busy: bool,
-    /// When the other stores next give up waiting for a connection to it.
-    pub(super) next_connect_timeout: Duration,
     /// Bytes.
     pub(super) capacity: u64,
     /// Bytes.
@@ -110,27 +132,58 @@ pub(super) struct Store {
 }
 
 impl Store {
+    /// A store whose process was not started yet.
+    pub(super) fn new(name: NodeName, capacity: u64, used: u64) -> Self {
+        Self {
+            name,
+            id: 0,
+            process: Process::NEW,
+            ready: None,
+            connected: false,
+            connects: None,
+            noticed: None,
+            next_connect_timeout: Duration::MAX,
+            shutdown: None,
+            next_heartbeat: Duration::ZERO,
+            busy: true,
+            capacity,
+            used,
+            view: View::default(),
+        }
+    }
+
     /// The address that PD hands out.
     pub(super) fn address(&self) -> String {
         format!("{}:20160", self.name)
     }
 
+    /// Whether it serves and can be heard.
+    pub(super) fn serves(&self) -> bool {
+        self.ready.is_some() && self.process.reachable()
+    }
+
+    /// Whether it serves, heard or not.
+    pub(super) fn acts(&self) -> bool {
+        self.ready.is_some() && self.process.acts()
+    }
+
     /// What regions need to know of it.
     pub(super) fn link(&self) -> StoreLink {
-        let serves = match self.process {
-            Process::Exited { at, .. } => Err(at),
-            Process::Running { since } => self.ready.map(|_| ()).ok_or(since),
-        };
-        StoreLink { serves, connected: self.connected }
+        let silent = || self.process.silent_since().or(self.process.running_since()).unwrap_or_default();
+        StoreLink { serves: if self.serves() { Ok(()) } else { Err(silent()) }, connected: self.connected }
     }
 
     /// Sends the heartbeat that is due. It is lost if PD cannot be reached.
     pub(super) fn heartbeat(&mut self, pd_reachable: bool, jitter: f64) {
         let at = self.next_heartbeat;
         self.next_heartbeat += STORE_HEARTBEAT;
-        if !pd_reachable {
-            return;
+        if pd_reachable {
+            self.report(at, jitter);
         }
+    }
+
+    /// A heartbeat reaches PD.
+    pub(super) fn report(&mut self, at: Duration, jitter: f64) {
         // The recorded mean is 250 ms and a little, whatever the load (fixtures/recordings/baseline-pd-api.json).
         let cause_value = 250_000.0 + 200.0 * jitter;
         self.view.take(Stats { capacity: self.capacity, used: self.used, busy: self.busy, cause_value }, at);

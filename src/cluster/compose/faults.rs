@@ -1,0 +1,65 @@
+//! What is done to containers, and how that is undone.
+
+use bollard::Docker;
+use bollard::errors::Error as DockerError;
+use bollard::query_parameters::{KillContainerOptionsBuilder, StopContainerOptionsBuilder};
+
+use super::super::{ClusterError, Fault, FaultKind, Undo};
+use super::{container_id, engine_error};
+use crate::reading::NodeName;
+
+/// How long a container has from SIGTERM to its end before the engine kills it. TiKV moves its leaders away for up to
+/// 20 s first (`tikv:src/server/config.rs`, `graceful-shutdown-timeout`).
+const STOP_WITHIN_SECONDS: i32 = 40;
+
+/// Does a fault.
+pub(super) async fn inject(docker: &Docker, run: &str, fault: &Fault) -> Result<(), ClusterError> {
+    let node = fault.node();
+    let container = container_id(docker, run, node).await?;
+    match fault.kind() {
+        FaultKind::Kill => {
+            let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
+            let killed = docker.kill_container(&container, Some(options)).await;
+            killed.map_err(|error| engine_error(&format!("killing {node}"), &error))
+        }
+        FaultKind::Stop => {
+            let options = StopContainerOptionsBuilder::default().t(STOP_WITHIN_SECONDS).build();
+            // 304: it has ended already.
+            unless(304, docker.stop_container(&container, Some(options)).await, &format!("stopping {node}"))
+        }
+        // 409: it is paused already.
+        FaultKind::Pause => unless(409, docker.pause_container(&container).await, &format!("pausing {node}")),
+        FaultKind::Partition => Err(not_here(node)),
+    }
+}
+
+/// Undoes a fault. What is undone already is left alone.
+pub(super) async fn heal(docker: &Docker, run: &str, undo: &Undo) -> Result<(), ClusterError> {
+    match undo {
+        Undo::Start { node } => {
+            let container = container_id(docker, run, node).await?;
+            // 304: it runs already.
+            unless(304, docker.start_container(&container, None).await, &format!("starting {node} again"))
+        }
+        Undo::Resume { node } => {
+            let container = container_id(docker, run, node).await?;
+            // 409: it is not paused.
+            unless(409, docker.unpause_container(&container).await, &format!("letting {node} go on"))
+        }
+        Undo::Reconnect { node } => Err(not_here(node)),
+    }
+}
+
+/// What came of a request to the engine; an answer of this status says that there was nothing to do.
+fn unless(nothing_to_do: u16, outcome: Result<(), DockerError>, step: &str) -> Result<(), ClusterError> {
+    match outcome {
+        Err(DockerError::DockerResponseServerError { status_code, .. }) if status_code == nothing_to_do => Ok(()),
+        outcome => outcome.map_err(|error| engine_error(step, &error)),
+    }
+}
+
+/// A plan with a partition is refused before it gets here: [`FaultKind::backends`].
+fn not_here(node: &NodeName) -> ClusterError {
+    let advice = "run the scenario with --backend embedded";
+    ClusterError::environment(format!("cutting off {node}"), "the backend compose cannot partition nodes", advice)
+}
