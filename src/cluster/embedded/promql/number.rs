@@ -46,7 +46,7 @@ const UNITS: [(&str, i64); 7] = [
 ];
 
 /// A span such as `1h30m` in milliseconds: each unit at most once, the larger ones first.
-pub(super) fn parse_duration(text: &str) -> Option<i64> {
+pub(in crate::cluster::embedded) fn parse_duration(text: &str) -> Option<i64> {
     let mut rest = text;
     let mut total = 0_i64;
     let mut units = UNITS.iter();
