@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod recorded_faults;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
