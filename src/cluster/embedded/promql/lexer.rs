@@ -238,7 +238,7 @@ impl Lexer<'_> {
                 let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
                 return Err(format!("bad duration syntax: {digits:?}"));
             }
-            () if matches!(text.trim_start_matches(|digit: char| digit.is_ascii_digit()), "e" | "E" | "x" | "X") => {
+            () if is_unfinished(text) => {
                 return Err(format!("error parsing number: strconv.ParseFloat: parsing {text:?}: invalid syntax"));
             }
             () => return Err(format!("bad number or duration syntax: {text:?}")),
@@ -265,6 +265,12 @@ impl Lexer<'_> {
         }
         Err(if quote == '`' { "unterminated raw string" } else { "unterminated quoted string" }.to_owned())
     }
+}
+
+/// Whether Prometheus' lexer takes it for a number, which its parser then finds to be none.
+fn is_unfinished(number: &str) -> bool {
+    let mantissa = number.strip_suffix(['e', 'E']).unwrap_or_default();
+    number.eq_ignore_ascii_case("0x") || mantissa.parse::<f64>().is_ok()
 }
 
 /// The character that an escape stands for (Go: `strconv.Unquote`).
