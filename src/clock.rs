@@ -1,5 +1,5 @@
-//! Time. Everything that waits, waits through the [`Clock`] that the cluster provides, so that a modelled cluster can
-//! run in virtual time. Nothing else in the library reads the system's time, but for what a run itself took.
+//! Time. Everything that waits for a cluster waits through the [`Clock`] that the cluster provides, so that a modelled one
+//! can run in virtual time. The system's time is read for what a run itself took and when it was, and nothing else.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};

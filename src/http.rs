@@ -76,7 +76,7 @@ impl Response {
 /// cut-off one times out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
-    /// Nothing listens there.
+    /// Nothing listens there: the connection was refused, or the machine says that the process has ended.
     #[error("{url}: connection refused")]
     Refused {
         /// What was asked.

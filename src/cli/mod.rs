@@ -31,7 +31,7 @@ Exit codes:
     1  a scenario failed: something was not detected, or the diagnosis was not good enough
     2  wrong usage, or a mistake in a scenario: nothing was started
     3  the environment or the harness broke: no verdict on the diagnosis
-  130  interrupted; faults are healed and the cluster is down
+  130  interrupted: what was done is healed, and the cluster is down, unless a second signal came
 
 Environment:
   ANTHROPIC_API_KEY             lets Claude write the diagnosis
@@ -47,7 +47,7 @@ Environment:
 /// A scenario declares a fault, the invariant that it must violate, and a rubric. The cluster is brought up, the fault is
 /// done, its violation waited for, a diagnosis asked for and graded; then the fault is healed and the cluster taken down.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_precedence_over_arg = true, arg_required_else_help = true)]
 struct Arguments {
     #[command(flatten)]
     run: run::RunArgs,
@@ -90,7 +90,7 @@ pub fn main() -> ExitCode {
         match &arguments.command {
             None => {
                 let cancel = CancellationToken::new();
-                signals::listen(&cancel);
+                signals::listen(&cancel, &screen);
                 run::run(&arguments.run, &arguments.db, &screen, &cancel).await
             }
             Some(Command::Tickets(tickets)) => tickets::show(tickets, &arguments.db),

@@ -1,5 +1,7 @@
 //! `operator-run SCENARIO…`: from the arguments to a plan for each scenario, the runs in turn, and the reports.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -9,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, complain, print};
 use crate::cluster::Backend;
+use crate::diagnosis::Diagnoser;
 use crate::diagnosis::ask_claude::AskClaude;
 use crate::diagnosis::claude::{Config, Failure};
 use crate::diagnosis::rules::Rules;
-use crate::diagnosis::{Diagnoser, claude};
 use crate::report::junit;
 use crate::report::terminal::{Stream, Terminal};
 use crate::run::{self, Context, Event, Events, Plan, RunRecord, SnapshotPolicy, Update};
@@ -34,9 +36,9 @@ pub(super) struct RunArgs {
     #[arg(long, value_enum)]
     diagnoser: Option<DiagnoserName>,
 
-    /// The model that is asked.
-    #[arg(long, env = "ANTHROPIC_MODEL", default_value = claude::DEFAULT_MODEL)]
-    model: String,
+    /// The model that is asked [default: `ANTHROPIC_MODEL`, else claude-opus-5-5]
+    #[arg(long)]
+    model: Option<String>,
 
     /// The seed of everything that is drawn by lot, instead of the scenario's.
     #[arg(long)]
@@ -74,6 +76,8 @@ struct Refusal(Exit, String);
 struct Prepared {
     runs: Vec<(Plan, Box<dyn Diagnoser>)>,
     store: Store,
+    /// Made before anything runs, so that a path that can't be written to costs no run.
+    junit: Option<File>,
 }
 
 pub(super) async fn run(
@@ -112,10 +116,11 @@ pub(super) async fn run(
         }
     }
     exit = exit.max(Exit::after(&records));
-    if let Some(path) = &arguments.junit {
-        exit = exit.max(write_junit(path, &records));
+    if let Some(file) = &prepared.junit {
+        exit = exit.max(write_junit(file, &records));
     }
-    if cancel.is_cancelled() { Exit::Interrupted } else { exit }
+    let clean = records.iter().all(|record| record.clean);
+    if cancel.is_cancelled() && clean { Exit::Interrupted } else { exit }
 }
 
 async fn draw(mut terminal: Terminal, mut events: mpsc::UnboundedReceiver<Event>) -> Terminal {
@@ -132,11 +137,11 @@ fn print_record(record: &RunRecord) -> Exit {
     }
 }
 
-fn write_junit(path: &Path, records: &[RunRecord]) -> Exit {
+fn write_junit(mut file: &File, records: &[RunRecord]) -> Exit {
     let written = junit::write(records).map_err(|error| error.to_string());
-    match written.and_then(|xml| std::fs::write(path, xml).map_err(|error| error.to_string())) {
+    match written.and_then(|xml| file.write_all(xml.as_bytes()).map_err(|error| error.to_string())) {
         Ok(()) => Exit::Pass,
-        Err(error) => complain(Exit::Environment, &format!("cannot write {}: {error}", path.display())),
+        Err(error) => complain(Exit::Environment, &format!("cannot write the JUnit report: {error}")),
     }
 }
 
@@ -148,10 +153,11 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
         Update::resolve(arguments.accept, &variable).map_err(|error| Refusal(Exit::Usage, error.to_string()))?;
     let snapshots = SnapshotPolicy { folder: arguments.snapshots.clone(), update };
     let mut runs = Vec::new();
+    let mut complaints = Vec::new();
     for loaded in loaded {
         let subject = loaded.subject;
         let backend = backend(arguments.backend, subject)?;
-        loaded.check_backend(backend).map_err(|error| Refusal(Exit::Usage, complaint(error)))?;
+        complaints.extend(loaded.check_backend(backend).err().map(complaint));
         let cluster = ClusterSpec {
             backend,
             nodes: loaded.scenario.cluster.nodes.clone(),
@@ -160,8 +166,15 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
         let plan = Plan { loaded, cluster, snapshots: snapshots.clone() };
         runs.push((plan, diagnoser(arguments, subject, variable)?));
     }
+    if !complaints.is_empty() {
+        return Err(Refusal(Exit::Usage, complaints.join("\n")));
+    }
     let store = Store::open(database).map_err(|error| Refusal(Exit::Environment, error.to_string()))?;
-    Ok(Prepared { runs, store })
+    let junit = arguments.junit.as_ref().map(|path| {
+        File::create(path)
+            .map_err(|error| Refusal(Exit::Environment, format!("cannot write {}: {error}", path.display())))
+    });
+    Ok(Prepared { runs, store, junit: junit.transpose()? })
 }
 
 /// Loads every scenario and reports the mistakes of all of them.
@@ -194,7 +207,7 @@ fn complaint(error: ScenarioError) -> String {
 }
 
 fn backend(asked: Option<Backend>, subject: &dyn Subject) -> Result<Backend, Refusal> {
-    let has = subject.backends();
+    let has = subject.manual().backends;
     match asked {
         Some(asked) if has.contains(&asked) => Ok(asked),
         Some(asked) => {
@@ -216,13 +229,15 @@ fn diagnoser(
     if arguments.diagnoser == Some(DiagnoserName::Rules) {
         return Ok(Box::new(Rules::new(subject, "as asked by --diagnoser")));
     }
+    let model =
+        arguments.model.clone().or_else(|| variable("ANTHROPIC_MODEL")).filter(|model| !model.trim().is_empty());
     match Config::from_env(variable) {
         Err(error) if error.failure == Failure::NoKey && arguments.diagnoser.is_none() => {
             Ok(Box::new(Rules::new(subject, "no ANTHROPIC_API_KEY")))
         }
         Err(error) => Err(Refusal(Exit::Environment, error.to_string())),
         Ok(config) => {
-            let config = Config { model: arguments.model.clone(), ..config };
+            let config = Config { model: model.unwrap_or(config.model), ..config };
             let claude = AskClaude::new(config).map_err(|error| Refusal(Exit::Environment, error.to_string()))?;
             Ok(Box::new(claude))
         }

@@ -1,6 +1,6 @@
 //! The log, written so that it does not tear the progress on the same terminal.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
@@ -15,7 +15,12 @@ pub(super) fn start_log(screen: &MultiProgress) {
         .with_env_var(LOG_VARIABLE)
         .with_default_directive(tracing::Level::WARN.into())
         .from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(Screen(screen.clone())).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(Screen(screen.clone()))
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
 }
 
 /// Standard error, with the progress out of the way while it is written to.

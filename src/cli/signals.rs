@@ -1,15 +1,16 @@
 //! Signals: the first one heals and takes down, the second one leaves at once.
 
+use indicatif::MultiProgress;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, complain};
 
 /// Listens for SIGINT, SIGTERM and SIGHUP from now on.
-pub(super) fn listen(cancel: &CancellationToken) {
+pub(super) fn listen(cancel: &CancellationToken, screen: &MultiProgress) {
     match all() {
         Ok(signals) => {
-            tokio::spawn(count(signals, cancel.clone()));
+            tokio::spawn(count(signals, cancel.clone(), screen.clone()));
         }
         Err(error) => tracing::warn!("cannot listen for signals, so an interruption will not heal: {error}"),
     }
@@ -25,10 +26,11 @@ fn all() -> Result<Vec<Signal>, std::io::Error> {
     [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].into_iter().map(signal).collect()
 }
 
-async fn count(mut signals: Vec<Signal>, cancel: CancellationToken) {
+async fn count(mut signals: Vec<Signal>, cancel: CancellationToken, screen: MultiProgress) {
     any(&mut signals).await;
     cancel.cancel();
-    complain(Exit::Interrupted, "interrupted: healing and taking the cluster down; once more leaves at once");
+    let message = "interrupted: healing and taking the cluster down; once more leaves at once";
+    screen.suspend(|| complain(Exit::Interrupted, message));
     any(&mut signals).await;
     let advice = "left at once: what was not healed is in the database, and what is left in Docker carries the label operator-run.run";
     std::process::exit(complain(Exit::Interrupted, advice) as i32);

@@ -108,6 +108,12 @@ impl FaultKind {
     }
 }
 
+impl fmt::Display for FaultKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.key())
+    }
+}
+
 /// What is done to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -256,9 +262,6 @@ impl ClusterError {
 /// A running instance of a subject.
 #[async_trait]
 pub trait Cluster: Send + Sync {
-    /// Where it runs.
-    fn backend(&self) -> Backend;
-
     /// Its members, in a fixed order.
     fn nodes(&self) -> &[Node];
 

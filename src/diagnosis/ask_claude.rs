@@ -29,10 +29,10 @@ impl Diagnoser for AskClaude {
     }
 
     async fn diagnose(&self, question: &Question<'_>) -> Result<Answer, DiagnoserError> {
-        let Question { bundle, prompt, schema } = *question;
+        let Question { prompt, schema, .. } = *question;
         let asked = claude::Question { system: &prompt.system, user: &prompt.user, schema };
         let reply = self.client.ask(&asked).await?;
-        let diagnosis = form::read(&reply.text, schema, bundle)
+        let diagnosis = form::read(&reply.text, schema)
             .map_err(|reason| DiagnoserError::Invalid { request_id: reply.request_id.clone(), reason })?;
         let usage = &reply.usage;
         let exchange = Exchange {

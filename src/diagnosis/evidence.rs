@@ -13,6 +13,8 @@ use super::EvidenceRef;
 
 /// How many log lines are handed over at most.
 const LOG_LINES: usize = 40;
+/// How many characters of a log line are handed over at most.
+const LOG_LINE: usize = 600;
 
 /// The ticket as a diagnoser is shown it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,7 +146,7 @@ impl Bundle {
                 id: number(),
                 offset: offset(line.at),
                 node: line.node.clone(),
-                text: line.text.clone(),
+                text: cut(&line.text),
             })
             .collect();
         Self {
@@ -192,4 +194,12 @@ fn pick_logs(logs: &[LogLine], violation: Timestamp) -> (Vec<&LogLine>, usize) {
     picked.sort_by_key(|line| line.at);
     let left_out = logs.len() - picked.len();
     (picked, left_out)
+}
+
+/// The beginning of a line that is too long, and how much of it is missing.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LOG_LINE) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}… ({} more characters)", &text[..end], text[end..].chars().count()),
+    }
 }

@@ -5,8 +5,8 @@ use serde_json::{Value as Json, json};
 use crate::cluster::Node;
 use crate::subject::{self, CLUSTER, Subject};
 
+use super::Diagnosis;
 use super::schema::{for_api, normalise_case};
-use super::{Bundle, Diagnosis, EvidenceRef};
 
 /// The JSON Schema of a diagnosis of this subject on these nodes, within the subset that the Messages API takes.
 #[must_use]
@@ -22,17 +22,17 @@ pub fn schema(subject: &dyn Subject, nodes: &[Node]) -> Json {
 }
 
 /// Reads an answer, and checks what a schema can't or what the API does not promise: closed lists (in any letter case),
-/// the range of the confidence, and that something is said at all.
-pub fn read(text: &str, schema: &Json, bundle: &Bundle) -> Result<Diagnosis, String> {
+/// the range of the confidence, and that something is said at all. Whether the evidence shows what is claimed is graded.
+pub fn read(text: &str, schema: &Json) -> Result<Diagnosis, String> {
     let mut answer: Json = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
     normalise_case(&mut answer, schema);
     let diagnosis: Diagnosis = serde_json::from_value(answer).map_err(|error| error.to_string())?;
-    check(&diagnosis, schema, bundle)?;
+    check(&diagnosis, schema)?;
     Ok(diagnosis)
 }
 
 /// Checks a diagnosis against the closed lists and ranges.
-pub fn check(diagnosis: &Diagnosis, schema: &Json, bundle: &Bundle) -> Result<(), String> {
+pub fn check(diagnosis: &Diagnosis, schema: &Json) -> Result<(), String> {
     let closed = |word: &str, value: &str, place: &str| {
         let allowed = schema["$defs"][word]["enum"].as_array().map(Vec::as_slice).unwrap_or_default();
         if allowed.iter().any(|one| one == value) {
@@ -58,10 +58,5 @@ pub fn check(diagnosis: &Diagnosis, schema: &Json, bundle: &Bundle) -> Result<()
     }
     let empty = |list: bool, place: &str| if list { Err(format!("{place} is empty")) } else { Ok(()) };
     empty(diagnosis.hypotheses.is_empty(), "hypotheses")?;
-    empty(diagnosis.root_cause.explanation.trim().is_empty(), "root_cause.explanation")?;
-    // What a claim refers to is graded (grounding), but a hypothesis that rests on nothing that exists is no hypothesis.
-    let references =
-        diagnosis.hypotheses.iter().flat_map(|hypothesis| [&hypothesis.supporting, &hypothesis.contradicting]);
-    let missing = references.flatten().find(|reference| !bundle.has(reference));
-    missing.map_or(Ok(()), |EvidenceRef(id)| Err(format!("a hypothesis cites {id}, which does not exist")))
+    empty(diagnosis.root_cause.explanation.trim().is_empty(), "root_cause.explanation")
 }

@@ -34,7 +34,7 @@ impl Prompt {
 }
 
 fn system(subject: &dyn Subject) -> String {
-    let mut text = format!("{TASK}\n\n# The system\n{}\n\n# Causes\n", subject.knowledge());
+    let mut text = format!("{TASK}\n\n# The system\n{}\n\n# Causes\n", subject.manual().knowledge);
     for term in subject::categories(subject) {
         let _ = writeln!(text, "- {}: {}", term.name, term.means);
     }
@@ -66,11 +66,16 @@ fn user(bundle: &Bundle) -> String {
          comes first.\n\nref | node | source | reading | {before:+.1} s | {at:+.1} s | {after:+.1} s\n--- | --- | --- | --- | --- | --- | ---"
     );
     for row in &bundle.readings {
-        let [before, at, after] = row.values().map(|value| value.with_unit(row.unit));
+        let [before, at, after] = row.values().map(|value| cell(&value.with_unit(row.unit)));
         let _ = writeln!(text, "{} | {} | {} | {} | {before} | {at} | {after}", row.id, row.node, row.source, row.name);
     }
     write_logs(&mut text, bundle);
     text
+}
+
+/// A value inside the table, which no value can break out of.
+fn cell(value: &str) -> String {
+    value.replace(['\r', '\n', '|'], " ")
 }
 
 fn write_logs(text: &mut String, bundle: &Bundle) {

@@ -53,7 +53,8 @@ struct Fit<'a> {
     signature: &'static Signature,
     /// The share of the weight of its signs that is there.
     share: f64,
-    supporting: Vec<&'a EvidenceRow>,
+    /// What speaks for it, with the value that does.
+    supporting: Vec<(&'a EvidenceRow, &'a Value)>,
     contradicting: Vec<&'a EvidenceRow>,
 }
 
@@ -62,7 +63,8 @@ struct Fit<'a> {
 pub fn diagnose(subject: &dyn Subject, bundle: &Bundle) -> Diagnosis {
     let suspect = bundle.suspect().cloned().unwrap_or_else(|| CLUSTER.into());
     let role = role(bundle, &suspect);
-    let signatures = subject.signatures().iter().filter(|signature| role.is_none_or(|role| signature.role == role));
+    let signatures =
+        subject.manual().signatures.iter().filter(|signature| role.is_none_or(|role| signature.role == role));
     let mut fits: Vec<Fit<'_>> = signatures.map(|signature| fit(signature, bundle, &suspect)).collect();
     fits.sort_by(|one, other| other.share.total_cmp(&one.share));
     let runner_up = fits.iter().skip(1).map(|fit| fit.share).next().unwrap_or(0.0);
@@ -80,15 +82,16 @@ fn fit<'a>(signature: &'static Signature, bundle: &'a Bundle, suspect: &NodeName
     for sign in signature.signs {
         all += sign.weight;
         let rows = rows(bundle, sign, suspect);
-        let shown = rows.iter().filter(|row| shows(sign, row)).count();
-        if shown > 0 && shown == rows.len() {
+        let shown = rows.iter().filter(|row| shows(sign, row).is_some()).count();
+        let met = shown > 0 && (shown == rows.len() || sign.on == Scope::SomePeer);
+        if met {
             there += sign.weight;
         }
         for row in rows {
             // What can't be read speaks neither for nor against.
-            if shows(sign, row) {
-                supporting.push(row);
-            } else if row.values().iter().all(|value| value.unknown_reason().is_none()) {
+            if let Some(value) = shows(sign, row) {
+                supporting.push((row, value));
+            } else if !met && row.values().iter().all(|value| value.unknown_reason().is_none()) {
                 contradicting.push(row);
             }
         }
@@ -100,7 +103,7 @@ fn fit<'a>(signature: &'static Signature, bundle: &'a Bundle, suspect: &NodeName
 fn rows<'a>(bundle: &'a Bundle, sign: &Sign, suspect: &NodeName) -> Vec<&'a EvidenceRow> {
     let wanted = |row: &EvidenceRow| match sign.on {
         Scope::Suspect => row.node == *suspect,
-        Scope::Peers => {
+        Scope::Peers | Scope::SomePeer => {
             let peers = role(bundle, &row.node).is_some() && role(bundle, &row.node) == role(bundle, suspect);
             peers && row.node != *suspect
         }
@@ -114,14 +117,17 @@ fn role<'a>(bundle: &'a Bundle, name: &NodeName) -> Option<&'a str> {
     bundle.nodes.iter().find(|node| node.name == *name).map(|node| node.role.as_str())
 }
 
-/// Whether a sign shows in a reading, at the violation or after it.
-fn shows(sign: &Sign, row: &EvidenceRow) -> bool {
-    [&row.at, &row.after].into_iter().any(|value| match (sign.expected, value) {
+/// The value in which a sign shows, at the violation or after it, the later first. Of peers only the later one counts:
+/// one may have followed the suspect by then, and at the violation they may still have been electing a new leader.
+fn shows<'a>(sign: &Sign, row: &'a EvidenceRow) -> Option<&'a Value> {
+    let shown = |value: &&Value| match (sign.expected, value) {
         (_, Value::Unknown { .. }) => false,
         (Expected::OneOf(words), value) => words.contains(&value.to_string().as_str()),
         (Expected::AtLeast(bound), value) => value.number().is_some_and(|number| number >= bound),
         (Expected::AtMost(bound), value) => value.number().is_some_and(|number| number <= bound),
-    })
+    };
+    let (at, after) = (Some(&row.at).filter(shown), Some(&row.after).filter(shown));
+    if matches!(sign.on, Scope::Peers | Scope::SomePeer) { after } else { after.or(at) }
 }
 
 fn confirmed(
@@ -135,7 +141,7 @@ fn confirmed(
     let component = Component(suspect.0.clone());
     let actions: Vec<&Action> = signature.actions.iter().filter_map(|name| find_action(subject, name)).collect();
     let first = actions.first().copied();
-    let claims = best.supporting.iter().map(|row| claim(row)).collect();
+    let claims = best.supporting.iter().map(|(row, value)| claim(row, value)).collect();
     Diagnosis {
         timeline: timeline(bundle, suspect),
         evidence: claims,
@@ -172,7 +178,12 @@ fn undecided(subject: &dyn Subject, bundle: &Bundle, suspect: &NodeName, fits: &
     let options = ["gather_evidence", "wait_and_watch"].into_iter().filter_map(|name| find_action(subject, name));
     Diagnosis {
         timeline: timeline(bundle, suspect),
-        evidence: bundle.readings.iter().filter(|row| row.node == *suspect && row.changed()).map(claim).collect(),
+        evidence: bundle
+            .readings
+            .iter()
+            .filter(|row| row.node == *suspect && row.changed())
+            .map(|row| claim(row, &row.at))
+            .collect(),
         hypotheses: hypotheses(fits, suspect, None),
         root_cause: RootCause {
             category: "not_enough_evidence".into(),
@@ -219,8 +230,8 @@ fn option(action: &Action, target: &Component) -> ActionOption {
     }
 }
 
-fn claim(row: &EvidenceRow) -> Claim {
-    let value = if row.after == row.at || row.after.unknown_reason().is_some() { &row.at } else { &row.after };
+/// What a value shows.
+fn claim(row: &EvidenceRow, value: &Value) -> Claim {
     let before = row.before.with_unit(row.unit);
     let before = if row.before == *value { "as before".to_owned() } else { format!("before it was {before}") };
     let claim = format!("{} {} is {}, {before}", row.node, row.name, value.with_unit(row.unit));
@@ -245,14 +256,15 @@ fn timeline(bundle: &Bundle, suspect: &NodeName) -> Vec<TimelineEntry> {
 }
 
 fn hypotheses(fits: &[Fit<'_>], suspect: &NodeName, confirmed: Option<&'static Signature>) -> Vec<Hypothesis> {
-    let numbers = |rows: &[&EvidenceRow]| rows.iter().map(|row| row.id.clone()).collect::<Vec<EvidenceRef>>();
+    let numbers =
+        |rows: &mut dyn Iterator<Item = &EvidenceRow>| rows.map(|row| row.id.clone()).collect::<Vec<EvidenceRef>>();
     let weighed = fits.iter().filter(|fit| !fit.supporting.is_empty());
     weighed
         .map(|fit| Hypothesis {
             category: Category(fit.signature.category.to_owned()),
             component: Component(suspect.0.clone()),
-            supporting: numbers(&fit.supporting),
-            contradicting: numbers(&fit.contradicting),
+            supporting: numbers(&mut fit.supporting.iter().map(|(row, _)| *row)),
+            contradicting: numbers(&mut fit.contradicting.iter().copied()),
             verdict: match confirmed {
                 Some(signature) if std::ptr::eq(signature, fit.signature) => HypothesisVerdict::Confirmed,
                 None if fit.share >= ENOUGH => HypothesisVerdict::Open,
@@ -278,4 +290,67 @@ fn unknowns(bundle: &Bundle) -> Vec<String> {
         row.at.unknown_reason().map(|reason| format!("{} {} ({}): {reason}", row.node, row.name, row.id))
     });
     unread.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::evidence::TicketFacts;
+    use super::*;
+    use crate::cluster::Node;
+    use crate::reading::Unit;
+    use crate::subject::etcd::Etcd;
+
+    /// The leader `etcd0` is killed; what its peers know of a leader at the violation, and after it.
+    fn leader_killed(at: bool, after: bool) -> Bundle {
+        let text = |word: &str| Value::Text(word.to_owned());
+        let mut readings = vec![
+            ("etcd0", "process", text("running"), text("exited(137)"), text("exited(137)")),
+            ("etcd0", "status_api", text("answers"), text("refused"), text("refused")),
+        ];
+        for peer in ["etcd1", "etcd2"] {
+            readings.push((peer, "status_api", text("answers"), text("answers"), text("answers")));
+            readings.push((peer, "knows_leader", Value::Flag(true), Value::Flag(at), Value::Flag(after)));
+        }
+        let row = |(index, (node, name, before, at, after)): (usize, (&str, &str, Value, Value, Value))| EvidenceRow {
+            id: EvidenceRef(format!("E{}", index + 1)),
+            source: "etcd".to_owned(),
+            node: node.into(),
+            name: name.to_owned(),
+            unit: Unit::None,
+            before,
+            at,
+            after,
+        };
+        Bundle {
+            subject: "etcd".to_owned(),
+            nodes: ["etcd0", "etcd1", "etcd2"].map(|name| Node { name: name.into(), role: "etcd".to_owned() }).into(),
+            tickets: vec![TicketFacts {
+                invariant: "member_down".to_owned(),
+                demands: String::new(),
+                node: "etcd0".into(),
+                because: String::new(),
+            }],
+            columns: [-3.0, 0.0, 3.0],
+            readings: readings.into_iter().enumerate().map(row).collect(),
+            logs: Vec::new(),
+            logs_left_out: 0,
+        }
+    }
+
+    #[test]
+    fn an_election_that_ends_in_time_changes_nothing() {
+        let [quick, slow] = [true, false].map(|at| diagnose(&Etcd, &leader_killed(at, true)));
+        assert_eq!(quick.root_cause.category.0, "process_crash");
+        assert_eq!(slow.hypotheses, quick.hypotheses);
+        assert_eq!(
+            slow.evidence.iter().map(|claim| &claim.reference).collect::<Vec<_>>(),
+            quick.evidence.iter().map(|claim| &claim.reference).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn peers_that_lose_their_leader_are_not_well() {
+        let diagnosis = diagnose(&Etcd, &leader_killed(true, false));
+        assert!(diagnosis.hypotheses.iter().any(|one| one.category.0 == "quorum_loss"), "{diagnosis:?}");
+    }
 }

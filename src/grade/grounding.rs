@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::diagnosis::{Bundle, Claim, Diagnosis};
+use crate::diagnosis::{Bundle, Claim, Diagnosis, EvidenceRef};
 
 /// How much of a diagnosis is grounded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,14 +14,23 @@ pub struct Grounding {
     pub ungrounded: Vec<String>,
 }
 
-/// Checks every claim.
+/// Checks every claim. What a hypothesis cites and does not exist counts as one more that is not grounded.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "a diagnosis has few claims")]
 pub fn check(diagnosis: &Diagnosis, bundle: &Bundle) -> Grounding {
-    let claims = &diagnosis.evidence;
-    let ungrounded: Vec<String> = claims.iter().filter_map(|claim| fault(claim, bundle)).collect();
-    let share = if claims.is_empty() { 0.0 } else { (claims.len() - ungrounded.len()) as f64 / claims.len() as f64 };
-    Grounding { share, ungrounded }
+    let mut ungrounded: Vec<String> = diagnosis.evidence.iter().filter_map(|claim| fault(claim, bundle)).collect();
+    let grounded = diagnosis.evidence.len() - ungrounded.len();
+    for hypothesis in &diagnosis.hypotheses {
+        let cited = hypothesis.supporting.iter().chain(&hypothesis.contradicting);
+        let made_up = cited.filter(|reference| !bundle.has(reference));
+        ungrounded.extend(made_up.map(|reference| missing(reference, &hypothesis.category.0)));
+    }
+    let all = grounded + ungrounded.len();
+    Grounding { share: if all == 0 { 0.0 } else { grounded as f64 / all as f64 }, ungrounded }
+}
+
+fn missing(reference: &EvidenceRef, cited_for: &str) -> String {
+    format!("{reference} does not exist: {cited_for}")
 }
 
 /// Why a claim is not grounded.
@@ -33,7 +42,7 @@ fn fault(claim: &Claim, bundle: &Bundle) -> Option<String> {
     } else if let Some(log) = bundle.log(&claim.reference) {
         format!("{} {}", log.offset, log.text)
     } else {
-        return Some(format!("{} does not exist: {}", claim.reference, claim.claim));
+        return Some(missing(&claim.reference, &claim.claim));
     };
     let shown: Vec<Quoted> = numbers(&shown).collect();
     let missing = numbers(&claim.claim).find(|quoted| !shown.iter().any(|number| quoted.matches(number)))?;

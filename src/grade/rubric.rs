@@ -102,7 +102,9 @@ impl Grade {
 pub fn grade(rubric: &Rubric, diagnosis: &Diagnosis, target: Option<&NodeName>) -> Result<Grade, serde_json::Error> {
     let diagnosis = serde_json::to_value(diagnosis)?;
     let checks: Vec<CheckResult> = rubric.checks.iter().map(|check| apply(check, &diagnosis, target)).collect();
-    let weight = |checks: &mut dyn Iterator<Item = &CheckResult>| checks.map(|check| check.weight).sum::<f64>();
+    let weight = |checks: &mut dyn Iterator<Item = &CheckResult>| {
+        checks.map(|check| check.weight).fold(0.0, |sum, weight| sum + weight)
+    };
     let all = weight(&mut checks.iter());
     let met = weight(&mut checks.iter().filter(|check| check.met));
     Ok(Grade { score: if all > 0.0 { met / all } else { 0.0 }, needed: rubric.pass, checks })

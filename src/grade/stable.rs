@@ -9,7 +9,8 @@ use crate::diagnosis::{
     ActionName, Availability, Bundle, Category, Component, Diagnosis, EvidenceRef, HypothesisVerdict, Severity,
 };
 
-/// What a snapshot keeps.
+/// What a snapshot keeps. Which other causes were weighed and rejected is left out: it hangs on what little speaks for
+/// each of them, and on a real cluster that is not the same each time.
 #[derive(Debug, Serialize)]
 struct Stable<'a> {
     root_cause: Place<'a>,
@@ -17,7 +18,6 @@ struct Stable<'a> {
     availability: Availability,
     data_at_risk: bool,
     confirmed: BTreeSet<&'a Category>,
-    rejected: BTreeSet<&'a Category>,
     recommendation: Step<'a>,
     options: BTreeSet<&'a ActionName>,
     signals: BTreeSet<String>,
@@ -37,9 +37,7 @@ struct Step<'a> {
 
 /// Writes the stable part as YAML.
 pub fn write(diagnosis: &Diagnosis, bundle: &Bundle) -> Result<String, serde_yaml::Error> {
-    let of_verdict = |verdict: HypothesisVerdict| {
-        diagnosis.hypotheses.iter().filter(|one| one.verdict == verdict).map(|one| &one.category).collect()
-    };
+    let confirmed = diagnosis.hypotheses.iter().filter(|one| one.verdict == HypothesisVerdict::Confirmed);
     let recommendation = &diagnosis.recommendation;
     serde_yaml::to_string(&Stable {
         root_cause: Place {
@@ -49,8 +47,7 @@ pub fn write(diagnosis: &Diagnosis, bundle: &Bundle) -> Result<String, serde_yam
         severity: diagnosis.impact.severity,
         availability: diagnosis.impact.availability,
         data_at_risk: diagnosis.impact.data_at_risk,
-        confirmed: of_verdict(HypothesisVerdict::Confirmed),
-        rejected: of_verdict(HypothesisVerdict::Rejected),
+        confirmed: confirmed.map(|one| &one.category).collect(),
         recommendation: Step { action: &recommendation.action, role: role(&recommendation.target, &bundle.nodes) },
         options: diagnosis.options.iter().map(|option| &option.action).collect(),
         signals: diagnosis.evidence.iter().map(|claim| signal(&claim.reference, bundle)).collect(),

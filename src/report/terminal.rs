@@ -2,13 +2,16 @@
 //! lines.
 
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::time::Duration;
 
 use super::text::Text;
 use crate::reading::Observation;
 use crate::run::{Event, RunRecord};
+
+/// How wide lines are where there is no terminal.
+const PLAIN_WIDTH: usize = 120;
 
 /// Which of the two streams a person reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub struct Terminal {
     text: Text,
     screen: MultiProgress,
     bar: Option<ProgressBar>,
+    /// The readings that say in a word how a node is.
+    headline: &'static [&'static str],
 }
 
 impl Terminal {
@@ -39,6 +44,7 @@ impl Terminal {
             Stream::Stdout => ProgressDrawTarget::stdout(),
             Stream::Stderr => ProgressDrawTarget::stderr(),
         };
+        let width = if interactive { console::Term::stdout().size().1.into() } else { PLAIN_WIDTH };
         screen.set_draw_target(if interactive { target } else { ProgressDrawTarget::hidden() });
         let bar = interactive.then(|| {
             let bar = screen.add(ProgressBar::new_spinner());
@@ -47,18 +53,21 @@ impl Terminal {
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        Self { stream, text: Text { colour: interactive && colour }, screen: screen.clone(), bar }
+        Self { stream, text: Text { colour: interactive && colour, width }, screen: screen.clone(), bar, headline: &[] }
     }
 
     /// Shows an event.
     pub fn show(&mut self, event: &Event) {
+        if let Event::Started { headline, .. } = event {
+            self.headline = headline;
+        }
         match (event, &self.bar) {
             (Event::PhaseBegan { phase }, Some(bar)) => {
                 bar.set_prefix(phase.word());
                 bar.set_message("");
                 bar.reset_elapsed();
             }
-            (Event::Observed(observation), Some(bar)) => bar.set_message(summary(observation)),
+            (Event::Observed(observation), Some(bar)) => bar.set_message(summary(observation, self.headline)),
             (Event::Ended(_), Some(bar)) => bar.set_message(""),
             _ => {}
         }
@@ -99,10 +108,9 @@ impl Terminal {
     }
 }
 
-/// The readings that matter while nothing has happened yet: what each node's words are now.
-fn summary(observation: &Observation) -> String {
-    let telling = ["store_state", "status_api", "pd_health"];
-    let words = observation.readings.iter().filter(|reading| telling.contains(&reading.name.as_str()));
+/// How each node is now, in a word.
+fn summary(observation: &Observation, headline: &[&str]) -> String {
+    let words = observation.readings.iter().filter(|reading| headline.contains(&reading.name.as_str()));
     let words: Vec<String> = words.map(|reading| format!("{} {}", reading.node, reading.value)).collect();
     words.join(", ")
 }

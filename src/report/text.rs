@@ -11,13 +11,15 @@ use crate::run::{Event, Expectation, RunRecord, SnapshotOutcome, SnapshotStatus,
 const NAME: usize = 10;
 /// The width of the column with what came of it, before the time.
 const OUTCOME: usize = 58;
-/// How wide prose may be.
-const PROSE: usize = 100;
+/// How many columns stand before the text of a line.
+const INDENT: usize = NAME + 3;
 
 /// Writes lines with or without colour.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text {
     pub(super) colour: bool,
+    /// How many columns there are.
+    pub(super) width: usize,
 }
 
 impl Text {
@@ -44,7 +46,7 @@ impl Text {
     /// The lines for an event; most readings have none.
     pub(super) fn lines(self, event: &Event) -> Vec<String> {
         match event {
-            Event::Started { scenario, title, cluster, diagnoser } => vec![
+            Event::Started { scenario, title, cluster, diagnoser, .. } => vec![
                 format!("{}  {title}", self.bold(scenario)),
                 self.row("cluster", cluster),
                 self.row("diagnoser", diagnoser),
@@ -60,9 +62,10 @@ impl Text {
                     &format!("{} ({target})", self.bold(&format!("{} {}", fault.kind().key(), fault.node()))),
                 )]
             }
-            Event::Detected { violation, after_fault, expectation, changed } => {
+            Event::Detected { violation, after_fault, faults, expectation, changed } => {
+                let fault = if *faults > 1 { "the first fault" } else { "the fault" };
                 let when =
-                    after_fault.map_or("without a fault".to_owned(), |after| format!("{after:.1} s after the fault"));
+                    after_fault.map_or("without a fault".to_owned(), |after| format!("{after:.1} s after {fault}"));
                 let what = format!("{} on {}", violation.invariant, violation.node);
                 let what = match expectation {
                     Expectation::Expected => self.good(&what),
@@ -82,7 +85,8 @@ impl Text {
             }
             Event::Resolved { invariant, node, .. } => vec![self.row("resolved", &format!("{invariant} on {node}"))],
             Event::Diagnosed { diagnosis, .. } => self.diagnosis(diagnosis),
-            Event::Graded { grade, grounding, snapshot } => self.grade(grade, grounding, snapshot),
+            Event::Graded { grade, grounding, lines } => self.grade(grade, grounding, lines),
+            Event::Compared(snapshot) => self.snapshot(snapshot),
             Event::Healed(undo) => vec![self.row("healed", &undo.to_string())],
             Event::Ended(record) => self.ended(record),
         }
@@ -93,7 +97,10 @@ impl Text {
     }
 
     fn prose(self, text: &str) -> Vec<String> {
-        textwrap::wrap(text, PROSE).into_iter().map(|line| self.row("", &line)).collect()
+        textwrap::wrap(text, self.width.saturating_sub(INDENT).max(40))
+            .into_iter()
+            .map(|line| self.row("", &line))
+            .collect()
     }
 
     fn diagnosis(self, diagnosis: &Diagnosis) -> Vec<String> {
@@ -114,28 +121,32 @@ impl Text {
         lines
     }
 
-    fn grade(self, grade: &Grade, grounding: &Grounding, snapshot: &SnapshotOutcome) -> Vec<String> {
+    fn grade(self, grade: &Grade, grounding: &Grounding, lines: &[usize]) -> Vec<String> {
         let width = grade.checks.iter().map(|check| check.id.len()).max().unwrap_or(0);
-        let checks = grade.checks.iter().map(|check| {
+        let checks = grade.checks.iter().enumerate().map(|(index, check)| {
             let mark = if check.met { self.good("✔") } else { self.bad("✘") };
             let weight = if check.required { "required".to_owned() } else { format!("weight {}", check.weight) };
-            let found = if check.met { String::new() } else { format!("; it is {}", check.found) };
+            let line = lines.get(index).map(|line| format!(" (line {line} of the scenario)")).unwrap_or_default();
+            let found = if check.met { String::new() } else { format!("; it is {}{line}", check.found) };
             self.row("", &format!("{mark} {:<width$}  {weight:<9} {}{found}", check.id, check.asked))
         });
-        let mut lines: Vec<String> = checks.collect();
+        let mut rows: Vec<String> = checks.collect();
         let score = format!("{:.2} of {:.2} needed", grade.score, grade.needed);
-        lines.push(self.row("score", &if grade.passed() { self.good(&score) } else { self.bad(&score) }));
-        lines.push(self.row("grounded", &format!("{:.0} % of the claims", grounding.share * 100.0)));
-        lines.extend(grounding.ungrounded.iter().map(|claim| self.row("", claim)));
+        rows.push(self.row("score", &if grade.passed() { self.good(&score) } else { self.bad(&score) }));
+        rows.push(self.row("grounded", &format!("{:.0} % of the claims", grounding.share * 100.0)));
+        rows.extend(grounding.ungrounded.iter().map(|claim| self.row("", claim)));
+        rows
+    }
+
+    fn snapshot(self, snapshot: &SnapshotOutcome) -> Vec<String> {
         let status = match snapshot.status {
             SnapshotStatus::Same => "as accepted".to_owned(),
             SnapshotStatus::Accepted => format!("accepted: {}", snapshot.path),
             SnapshotStatus::New => self.bad(&format!("new: {}", snapshot.path)),
             SnapshotStatus::Different => self.bad(&format!("different: {}", snapshot.path)),
         };
-        lines.push(self.row("snapshot", &status));
-        lines.extend(snapshot.diff.lines().map(|line| self.row("", line)));
-        lines
+        let diff = snapshot.diff.lines().map(|line| self.row("", line));
+        std::iter::once(self.row("snapshot", &status)).chain(diff).collect()
     }
 
     fn ended(self, record: &RunRecord) -> Vec<String> {

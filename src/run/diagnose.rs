@@ -10,12 +10,13 @@ use crate::diagnosis::evidence::{Sources, TicketFacts};
 use crate::diagnosis::{Bundle, Diagnosis, Prompt, Question, form, markdown};
 use crate::grade::blindness::{Secret, leak};
 use crate::grade::{grounding, rubric, stable};
+use crate::scenario::Loaded;
 use crate::store::TicketState;
 
 impl Pipeline<'_> {
     pub(super) async fn diagnose_and_grade(&mut self) -> Result<(), RunError> {
         self.begin(Phase::Diagnose);
-        let Some(bundle) = self.gather().await? else { return Ok(()) };
+        let bundle = self.gather().await?;
         self.move_tickets(TicketState::Acknowledged)?;
         let diagnosis = self.ask(&bundle).await?;
         self.end(format!("{} claims, {} options", diagnosis.evidence.len(), diagnosis.options.len()));
@@ -27,12 +28,12 @@ impl Pipeline<'_> {
     }
 
     /// The evidence around the first violation.
-    async fn gather(&self) -> Result<Option<Bundle>, RunError> {
+    async fn gather(&self) -> Result<Bundle, RunError> {
         let (Some(before), Some(at), Some(after)) = (&self.steady, &self.first_detection, &self.latest) else {
-            return Ok(None);
+            return Err(RunError::NothingObserved);
         };
         // An expected violation first: an allowed one may have fired before it.
-        let mut tickets: Vec<_> = self.demands.iter().collect();
+        let mut tickets: Vec<_> = self.fired.iter().collect();
         tickets.sort_by_key(|(_, expectation)| *expectation != Expectation::Expected);
         let tickets = tickets.into_iter().map(|(violation, _)| TicketFacts {
             invariant: violation.invariant.clone(),
@@ -40,24 +41,20 @@ impl Pipeline<'_> {
             node: violation.node.clone(),
             because: violation.because.clone(),
         });
-        let logs = self.cluster.logs(before.at).await?;
+        let logs = self.unless_interrupted(self.cluster.logs(before.at)).await??;
         let sources = Sources { tickets: tickets.collect(), before, at, after, logs: &logs };
-        Ok(Some(Bundle::gather(self.plan.loaded.subject, &self.record.nodes, sources)))
+        Ok(Bundle::gather(self.plan.loaded.subject, &self.record.nodes, sources))
     }
 
     async fn ask(&mut self, bundle: &Bundle) -> Result<Diagnosis, RunError> {
         let subject = self.plan.loaded.subject;
         let prompt = Prompt::write(subject, bundle);
-        if let Some(Secret { what, text }) = leak(&prompt, &self.secrets()) {
+        if let Some(Secret { what, text }) = leak(&prompt, bundle, &self.secrets()) {
             return Err(RunError::Leaked { what, text: text.clone() });
         }
         let schema = form::schema(subject, &self.record.nodes);
         let question = Question { bundle, prompt: &prompt, schema: &schema };
-        let answer = tokio::select! {
-            biased;
-            () = self.context.cancel.cancelled() => return Err(RunError::Interrupted),
-            answer = self.context.diagnoser.diagnose(&question) => answer?,
-        };
+        let answer = self.unless_interrupted(self.context.diagnoser.diagnose(&question)).await??;
         self.keep(bundle, &answer.diagnosis)?;
         self.record.diagnoser.exchange = answer.exchange;
         let (diagnosis, evidence) = (Box::new(answer.diagnosis.clone()), Box::new(bundle.clone()));
@@ -68,7 +65,7 @@ impl Pipeline<'_> {
     /// Puts the diagnosis on the tickets and into the record.
     fn keep(&mut self, bundle: &Bundle, diagnosis: &Diagnosis) -> Result<(), RunError> {
         let (now, store) = (self.now(), self.context.store);
-        for ticket in self.tickets.values() {
+        for ticket in &self.all_tickets {
             store.write_diagnosis(*ticket, self.context.diagnoser.name(), diagnosis, bundle, now)?;
         }
         self.record.evidence = Some(bundle.clone());
@@ -78,20 +75,21 @@ impl Pipeline<'_> {
     }
 
     fn grade(&mut self, bundle: &Bundle, diagnosis: &Diagnosis) -> Result<(), RunError> {
-        let scenario = &self.plan.loaded.scenario;
+        let Loaded { scenario, check_lines, .. } = &self.plan.loaded;
         let Some(rubric) = &scenario.rubric else { return Ok(()) };
         let target = self.target().cloned();
         let grounding = grounding::check(diagnosis, bundle);
         let grade = rubric::grade(rubric, diagnosis, target.as_ref())?;
+        self.record.grounding = Some(grounding.clone());
+        self.record.grade = Some(grade.clone());
+        self.context.events.send(Event::Graded { grade, grounding, lines: check_lines.clone() });
         let name = format!("{}.{}", scenario.name, self.context.diagnoser.name());
         let header =
             Header { source: &self.record.path, description: &scenario.title, diagnoser: &self.record.diagnoser.name };
         let contents = stable::write(diagnosis, bundle)?;
         let snapshot = compare(&self.plan.snapshots, &name, &header, &contents)?;
-        self.record.grounding = Some(grounding.clone());
-        self.record.grade = Some(grade.clone());
         self.record.snapshot = Some(snapshot.clone());
-        self.context.events.send(Event::Graded { grade, grounding, snapshot });
+        self.context.events.send(Event::Compared(snapshot));
         Ok(())
     }
 
@@ -100,15 +98,18 @@ impl Pipeline<'_> {
         self.tickets.values().try_for_each(|ticket| Ok(self.context.store.move_ticket(*ticket, state, now)?))
     }
 
-    /// What a question must not contain. A tag that is an ordinary word of the subject, as `tikv` is, is none.
+    /// What a question must not contain.
     fn secrets(&self) -> Vec<Secret> {
         let scenario = &self.plan.loaded.scenario;
         let secret = |what, text: &str| Secret { what, text: text.to_owned() };
-        vec![
+        let mut secrets = vec![
             secret("the scenario's name", &scenario.name),
             secret("the scenario's title", &scenario.title),
             secret("the run's id", &self.record.wall.run),
             secret("a container's label", RUN_LABEL),
-        ]
+        ];
+        secrets.extend(scenario.tags.iter().map(|tag| secret("a tag of the scenario", tag)));
+        secrets.extend(self.record.injections.iter().map(|done| secret("the fault's kind", done.fault.kind().key())));
+        secrets
     }
 }

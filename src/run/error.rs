@@ -41,6 +41,9 @@ pub enum RunError {
         /// What did not hold.
         reason: String,
     },
+    /// There is a violation and no observation of it.
+    #[error("nothing was observed to diagnose from; this is a bug in operator-run")]
+    NothingObserved,
     /// The scenario's rule did not find a node.
     #[error("no target: the readings do not tell which node to pick ({0})")]
     NoTarget(String),

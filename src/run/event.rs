@@ -34,6 +34,8 @@ pub enum Event {
         cluster: String,
         /// Who will write the diagnosis.
         diagnoser: String,
+        /// The readings that say in a word how a node is.
+        headline: &'static [&'static str],
     },
     /// A phase begins.
     PhaseBegan {
@@ -58,12 +60,14 @@ pub enum Event {
         /// How the node was picked.
         target: String,
     },
-    /// A violation was detected, or held again.
+    /// A violation was detected.
     Detected {
         /// Which.
         violation: Violation,
         /// Seconds from the effect of the first fault.
         after_fault: Option<f64>,
+        /// How many faults were done so far.
+        faults: usize,
         /// How it stands to what the scenario expects.
         expectation: Expectation,
         /// What changed in the readings of the node since the steady time.
@@ -91,9 +95,11 @@ pub enum Event {
         grade: Grade,
         /// How its claims are grounded.
         grounding: Grounding,
-        /// How it compares with its snapshot.
-        snapshot: SnapshotOutcome,
+        /// The line of each check in the scenario's file.
+        lines: Vec<usize>,
     },
+    /// The diagnosis was compared with its snapshot.
+    Compared(SnapshotOutcome),
     /// A fault was undone.
     Healed(Undo),
     /// The run has ended. The record is whole.

@@ -77,14 +77,14 @@ impl Pipeline<'_> {
         let done = self.now();
         self.record.injections.push(InjectionRecord { fault: fault.clone(), done, bit: None, healed: None });
         let record = self.record.injections.len() - 1;
+        if let Some(active) = self.active.last_mut() {
+            active.record = Some(record);
+        }
         self.wait_for_effect(&fault, done).await?;
         let bit = self.now();
         self.record.injections[record].bit = Some(bit);
-        if let Some(active) = self.active.last_mut() {
-            active.record = Some(record);
-            if let Until::After(span) = entry.until {
-                active.heal_at = Some(after(bit, span.0));
-            }
+        if let (Some(active), Until::After(span)) = (self.active.last_mut(), entry.until) {
+            active.heal_at = Some(after(bit, span.0));
         }
         self.context.events.send(Event::Injected { fault, target: how });
         Ok(())
@@ -120,9 +120,11 @@ impl Pipeline<'_> {
             if !due(&self.active[index]) {
                 continue;
             }
-            let active = self.active.remove(index);
-            if let Err(error) = self.heal(&active).await {
-                outcome = Err(error);
+            // What could not be undone stays in the list: it is tried again at the end of the run.
+            let active = self.active[index].clone();
+            match self.heal(&active).await {
+                Ok(()) => drop(self.active.remove(index)),
+                Err(error) => outcome = Err(error),
             }
         }
         outcome

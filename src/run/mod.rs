@@ -80,37 +80,49 @@ pub async fn run(plan: &Plan, context: Context<'_>) -> RunRecord {
 pub fn skipped(plan: &Plan, diagnoser: &dyn Diagnoser, reason: &str) -> RunRecord {
     let mut record = new_record(plan, diagnoser, String::new());
     record.verdict = Verdict::Skipped;
+    record.clean = true;
     record.reasons.push(reason.to_owned());
     record
 }
 
 async fn run_in(plan: &Plan, context: Context<'_>, record: &mut RunRecord) -> Result<(), RunError> {
     let id = record.wall.run.clone();
+    // Until there is a cluster there is nothing to leave behind.
+    record.clean = true;
     context.store.start_run(&id, &record.scenario, plan.cluster.backend)?;
     context.events.send(Event::Started {
         scenario: record.scenario.clone(),
         title: record.title.clone(),
         cluster: describe(plan),
         diagnoser: record.diagnoser.label.clone(),
+        headline: plan.loaded.subject.manual().headline,
     });
     let cluster = plan.loaded.subject.cluster(&plan.cluster, &id)?;
+    record.clean = false;
     let mut pipeline = Pipeline::new(plan, context, cluster.as_ref(), record);
-    let outcome = AssertUnwindSafe(pipeline.phases()).catch_unwind().await;
-    let outcome = outcome.unwrap_or_else(|panic| Err(RunError::Panicked(panic_message(panic.as_ref()))));
+    let outcome = guarded(pipeline.phases()).await;
     pipeline.conclude(outcome);
     end_well(&mut pipeline, cluster.as_ref()).await;
     Ok(())
 }
 
+/// Turns a panic into an error, so that what comes after is done all the same.
+async fn guarded(work: impl Future<Output = Result<(), RunError>>) -> Result<(), RunError> {
+    let outcome = AssertUnwindSafe(work).catch_unwind().await;
+    outcome.unwrap_or_else(|panic| Err(RunError::Panicked(panic_message(panic.as_ref()))))
+}
+
 /// Heals what is not healed and takes the cluster down. What goes wrong here is added to what went wrong before.
 async fn end_well(pipeline: &mut Pipeline<'_>, cluster: &dyn Cluster) {
-    if let Err(error) = pipeline.heal_all().await {
-        pipeline.add_error(&error);
-    }
+    let healed = guarded(pipeline.heal_all()).await;
     pipeline.begin(Phase::Down);
-    match cluster.down().await {
-        Ok(()) => pipeline.end("nothing left behind".to_owned()),
-        Err(error) => pipeline.add_error(&error.into()),
+    let down = guarded(async { Ok(cluster.down().await?) }).await;
+    if down.is_ok() {
+        pipeline.end("nothing left behind".to_owned());
+    }
+    pipeline.record.clean = healed.is_ok() && down.is_ok();
+    for error in [healed, down].into_iter().filter_map(Result::err) {
+        pipeline.add_error(&error);
     }
 }
 
@@ -128,6 +140,7 @@ fn new_record(plan: &Plan, diagnoser: &dyn Diagnoser, run: String) -> RunRecord 
         diagnoser: DiagnoserRecord { name: diagnoser.name().to_owned(), label: diagnoser.label(), exchange: None },
         verdict: Verdict::Error,
         reasons: Vec::new(),
+        clean: false,
         phases: Vec::new(),
         injections: Vec::new(),
         violations: Vec::new(),
@@ -151,7 +164,8 @@ fn new_id() -> String {
 fn describe(plan: &Plan) -> String {
     let subject = plan.loaded.subject;
     let nodes: Vec<String> = subject
-        .roles()
+        .manual()
+        .roles
         .iter()
         .map(|role| format!("{} {}", plan.cluster.nodes.get(role.name).copied().unwrap_or(role.usual), role.name))
         .collect();

@@ -8,14 +8,14 @@ use jiff::Timestamp;
 use super::error::RunError;
 use super::event::Event;
 use super::faults::ActiveFault;
-use super::record::{Expectation, Phase, PhaseRecord, RunRecord, Verdict};
+use super::record::{Expectation, Phase, PhaseRecord, RunRecord, Verdict, ViolationRecord};
 use super::watch::seconds;
 use super::{Context, Plan, milliseconds};
 use crate::clock::{self, after, span_between};
 use crate::cluster::Cluster;
 use crate::monitor::{Monitor, Violation};
 use crate::reading::{NodeName, Observation};
-use crate::scenario::FaultEntry;
+use crate::scenario::{ExpectedViolation, FaultEntry};
 
 /// A run under way.
 pub(crate) struct Pipeline<'a> {
@@ -33,8 +33,10 @@ pub(crate) struct Pipeline<'a> {
     pub(super) latest: Option<Observation>,
     /// The open tickets: their numbers by invariant and node.
     pub(super) tickets: BTreeMap<(String, NodeName), i64>,
+    /// All tickets of the run, in order.
+    pub(super) all_tickets: Vec<i64>,
     /// What fired, in order.
-    pub(super) demands: Vec<(Violation, Expectation)>,
+    pub(super) fired: Vec<(Violation, Expectation)>,
     /// The faults still to be done, with their time.
     pub(super) pending: Vec<(Timestamp, FaultEntry)>,
     /// The faults in the journal that are not healed.
@@ -55,14 +57,15 @@ impl<'a> Pipeline<'a> {
             plan,
             context,
             cluster,
-            monitor: Monitor::new(plan.loaded.subject.invariants(), &record.nodes),
+            monitor: Monitor::new(plan.loaded.subject.manual().invariants, &record.nodes),
             record,
             next_poll: cluster.clock().now(),
             steady: None,
             first_detection: None,
             latest: None,
             tickets: BTreeMap::new(),
-            demands: Vec::new(),
+            all_tickets: Vec::new(),
+            fired: Vec::new(),
             pending: Vec::new(),
             active: Vec::new(),
             phase: None,
@@ -71,6 +74,15 @@ impl<'a> Pipeline<'a> {
 
     pub(super) fn now(&self) -> Timestamp {
         self.cluster.clock().now()
+    }
+
+    /// Waits for something, unless the run is asked to stop first.
+    pub(super) async fn unless_interrupted<T>(&self, work: impl Future<Output = T>) -> Result<T, RunError> {
+        tokio::select! {
+            biased;
+            () = self.context.cancel.cancelled() => Err(RunError::Interrupted),
+            outcome = work => Ok(outcome),
+        }
     }
 
     /// Everything but the clean-up.
@@ -92,7 +104,7 @@ impl<'a> Pipeline<'a> {
         let steady = self.plan.loaded.scenario.steady.clone();
         let deadline = after(self.now(), steady.timeout.0);
         // A watch of its own: what fires while the cluster is still starting is no ticket.
-        let mut monitor = Monitor::new(self.plan.loaded.subject.invariants(), &self.record.nodes);
+        let mut monitor = Monitor::new(self.plan.loaded.subject.manual().invariants, &self.record.nodes);
         let mut holds_since = None;
         loop {
             let observation = self.observe().await?;
@@ -116,7 +128,7 @@ impl<'a> Pipeline<'a> {
     fn what_does_not_hold(&self) -> String {
         let Some(latest) = &self.latest else { return "nothing was observed".to_owned() };
         let mut bad = Vec::new();
-        for invariant in self.plan.loaded.subject.invariants() {
+        for invariant in self.plan.loaded.subject.manual().invariants {
             for node in crate::subject::nodes_of(invariant, &self.record.nodes) {
                 match (invariant.check)(latest, &node) {
                     crate::subject::Finding::Holds => {}
@@ -148,16 +160,13 @@ impl<'a> Pipeline<'a> {
         let clock_start = self.first_effect().unwrap_or(start);
         let expected = scenario.expect.violations.clone();
         let longest = expected.iter().map(|violation| violation.within.0).max().unwrap_or_default();
-        let all_seen = |run: &Self| {
-            let seen = |invariant: &str, on: &NodeName| {
-                run.record.violations.iter().any(|one| one.invariant == invariant && run.is_at(on, &one.node))
-            };
-            expected.iter().all(|violation| seen(&violation.invariant, &violation.on))
-        };
+        let all_seen = |run: &Self| expected.iter().all(|violation| run.seen(violation).is_some());
         let detected = self.watch_until(after(clock_start, longest), all_seen).await?;
         if detected {
             self.heal_detected().await?;
-            self.watch_until(after(self.now(), scenario.expect.watch.0), |_| false).await?;
+            // A fault that is due later is done all the same.
+            let last = self.pending.iter().map(|(at, _)| *at).chain([self.now()]).max().unwrap_or(start);
+            self.watch_until(after(last, scenario.expect.watch.0), |_| false).await?;
         }
         let fired = self.record.violations.len();
         self.end(format!("{fired} violation{} detected", if fired == 1 { "" } else { "s" }));
@@ -209,16 +218,20 @@ impl<'a> Pipeline<'a> {
         record.verdict = if record.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };
     }
 
+    /// The violation that was detected for an expected one.
+    fn seen(&self, expected: &ExpectedViolation) -> Option<&ViolationRecord> {
+        self.record.violations.iter().find(|found| {
+            found.expectation == Expectation::Expected
+                && found.invariant == expected.invariant
+                && self.is_at(&expected.on, &found.node)
+        })
+    }
+
     /// What was detected against what was expected.
     fn judge_detection(&mut self) {
         let mut reasons = Vec::new();
         for expected in &self.plan.loaded.scenario.expect.violations {
-            let found = self
-                .record
-                .violations
-                .iter()
-                .find(|one| one.invariant == expected.invariant && self.is_at(&expected.on, &one.node));
-            match found.map(|violation| violation.after_fault) {
+            match self.seen(expected).map(|violation| violation.after_fault) {
                 None => reasons.push(format!(
                     "not detected: {} on {} within {}",
                     expected.invariant, expected.on, expected.within
@@ -243,7 +256,10 @@ impl<'a> Pipeline<'a> {
     /// Makes the run an error.
     pub(super) fn add_error(&mut self, error: &RunError) {
         self.record.verdict = Verdict::Error;
-        self.record.reasons.push(error.to_string());
+        let reason = error.to_string();
+        if !self.record.reasons.contains(&reason) {
+            self.record.reasons.push(reason);
+        }
     }
 
     pub(super) fn begin(&mut self, phase: Phase) {

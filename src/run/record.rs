@@ -184,6 +184,8 @@ pub struct RunRecord {
     pub verdict: Verdict,
     /// Why, if it is no pass.
     pub reasons: Vec<String>,
+    /// Whether every fault is healed and nothing of the cluster is left.
+    pub clean: bool,
     /// What it went through.
     pub phases: Vec<PhaseRecord>,
     /// What was done to the cluster.

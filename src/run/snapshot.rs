@@ -30,7 +30,8 @@ impl Update {
         }
         match variable("INSTA_UPDATE").as_deref() {
             None | Some("" | "auto") => {
-                let ci = variable("CI").is_some_and(|ci| !matches!(ci.as_str(), "" | "0" | "false"));
+                let set = |name| variable(name).is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false"));
+                let ci = set("CI") || set("TF_BUILD");
                 Ok(if ci { Self::No } else { Self::New })
             }
             Some("new") => Ok(Self::New),

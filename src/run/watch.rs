@@ -15,7 +15,7 @@ use crate::scenario::TARGET;
 use crate::store::TicketState;
 
 impl Pipeline<'_> {
-    /// Watches until `done` says so, but not past the deadline. Says whether it was done.
+    /// Watches until `done` says so, but not past the deadline, at which it looks a last time. Says whether it was done.
     pub(super) async fn watch_until(
         &mut self,
         deadline: Timestamp,
@@ -33,7 +33,7 @@ impl Pipeline<'_> {
             let wake =
                 [Some(self.next_poll), self.next_due(), Some(deadline)].into_iter().flatten().min().unwrap_or(deadline);
             clock::sleep(self.cluster.clock(), span_between(now, wake), self.context.cancel).await?;
-            if self.now() >= self.next_poll {
+            if self.now() >= self.next_poll.min(deadline) {
                 self.poll().await?;
             }
         }
@@ -42,11 +42,7 @@ impl Pipeline<'_> {
     /// Observes the cluster without the watch: for the time before it.
     pub(super) async fn observe(&mut self) -> Result<Observation, RunError> {
         let begun = self.now();
-        let observation = tokio::select! {
-            biased;
-            () = self.context.cancel.cancelled() => return Err(RunError::Interrupted),
-            observation = self.plan.loaded.subject.observe(self.cluster) => observation,
-        };
+        let observation = self.unless_interrupted(self.plan.loaded.subject.observe(self.cluster)).await?;
         self.next_poll = after(begun, self.plan.loaded.scenario.monitor.every.0);
         self.context.events.send(Event::Observed(Box::new(observation.clone())));
         Ok(observation)
@@ -78,6 +74,7 @@ impl Pipeline<'_> {
             at,
         )?;
         self.tickets.insert((violation.invariant.clone(), violation.node.clone()), ticket);
+        self.all_tickets.push(ticket);
         let after_fault = self.first_effect().map(|effect| seconds(span_between(effect, at)));
         let expectation = self.expectation(&violation.invariant, &violation.node);
         self.record.violations.push(ViolationRecord {
@@ -90,8 +87,9 @@ impl Pipeline<'_> {
             resolved: None,
         });
         let changed = self.changed_readings(&violation.node);
-        self.demands.push((violation.clone(), expectation));
-        self.context.events.send(Event::Detected { violation, after_fault, expectation, changed });
+        self.fired.push((violation.clone(), expectation));
+        let faults = self.record.injections.len();
+        self.context.events.send(Event::Detected { violation, after_fault, faults, expectation, changed });
         Ok(())
     }
 
@@ -110,10 +108,17 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    /// How a violation stands to what the scenario expects.
+    /// How a violation stands to what the scenario expects. One from before the fault is not the fault's.
     fn expectation(&self, invariant: &str, node: &NodeName) -> Expectation {
         let expect = &self.plan.loaded.scenario.expect;
-        if expect.violations.iter().any(|expected| expected.invariant == invariant && self.is_at(&expected.on, node)) {
+        let too_early = self.first_effect().is_none() && !self.plan.loaded.scenario.faults.is_empty();
+        if too_early {
+            Expectation::Unexpected
+        } else if expect
+            .violations
+            .iter()
+            .any(|expected| expected.invariant == invariant && self.is_at(&expected.on, node))
+        {
             Expectation::Expected
         } else if expect.allow.iter().any(|allowed| allowed == invariant) {
             Expectation::Allowed

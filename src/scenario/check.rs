@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::mistake::Mistake;
 use super::model::{FaultEntry, Pick, Scenario, Target};
-use super::tree::{Step, Tree};
+use super::tree::{Node as Part, Step, Tree};
 use super::{Check, Rubric, Scalar, TARGET, find_subject};
 use crate::cluster::{FaultKind, Node};
 use crate::diagnosis::form;
@@ -15,7 +15,8 @@ use crate::subject::{self, CLUSTER, Leads, Subject, UNREACHABLE};
 pub(super) fn check(tree: &Tree, scenario: &Scenario) -> Vec<Mistake> {
     let Some(subject) = find_subject(&scenario.subject) else {
         let known = subject::all().into_iter().map(Subject::name);
-        return vec![Mistake::unknown_name(tree.place(&["subject".into()]), "subject", &scenario.subject, known)];
+        let message = format!("unknown subject `{}`", scenario.subject);
+        return vec![Mistake::unknown_name(tree.place(&["subject".into()]), message, &scenario.subject, known)];
     };
     let nodes = subject::nodes(subject, &scenario.cluster.nodes);
     let mut checker = Checker { tree, scenario, subject, nodes, mistakes: Vec::new() };
@@ -50,7 +51,8 @@ impl Checker<'_> {
     }
 
     fn unknown<'n>(&mut self, path: &[Step<'_>], what: &str, name: &str, known: impl IntoIterator<Item = &'n str>) {
-        self.mistakes.push(Mistake::unknown_name(self.tree.place(path), what, name, known));
+        let message = format!("unknown {what} `{name}`");
+        self.mistakes.push(Mistake::unknown_name(self.tree.place(path), message, name, known));
     }
 
     fn name(&mut self) {
@@ -66,11 +68,11 @@ impl Checker<'_> {
     }
 
     fn cluster(&mut self) {
-        let roles = self.subject.roles();
+        let roles = self.subject.manual().roles;
         for (role, count) in &self.scenario.cluster.nodes {
             let path: [Step<'_>; 3] = ["cluster".into(), "nodes".into(), role.as_str().into()];
             match roles.iter().find(|known| known.name == role) {
-                None => self.unknown(&path, "role", role, roles.iter().map(|role| role.name)),
+                None => self.unknown_count(role),
                 Some(known) if !known.allowed.contains(count) => {
                     let (least, most) = (known.allowed.start(), known.allowed.end());
                     let allowed = if least == most { format!("{least}") } else { format!("{least} to {most}") };
@@ -85,9 +87,28 @@ impl Checker<'_> {
         }
     }
 
+    /// A count of nodes of a role that there is not: its key is wrong, not the count.
+    fn unknown_count(&mut self, role: &str) {
+        let nodes = self.tree.entry("cluster").and_then(|(_, cluster)| cluster.entry("nodes"));
+        if let Some((key, _)) = nodes.and_then(|(_, nodes)| nodes.entry(role)) {
+            let known = self.subject.manual().roles.iter().map(|role| role.name);
+            self.mistakes.push(Mistake::unknown_name(key.place, format!("unknown role `{role}`"), role, known));
+        }
+    }
+
     fn monitor(&mut self) {
         if self.scenario.monitor.every.0.is_zero() {
             self.say(&["monitor".into(), "every".into()], "the time from one poll to the next cannot be zero", "");
+        }
+        let Scenario { steady, expect, monitor, .. } = self.scenario;
+        if steady.hold > steady.timeout {
+            let message = format!("what must hold for {} cannot have done so within {}", steady.hold, steady.timeout);
+            self.say(&["steady".into(), "timeout".into()], message, "");
+        }
+        if expect.quiet.is_some_and(|quiet| quiet < monitor.every) {
+            let help = "a control must be looked at at least once";
+            let message = format!("the quiet time is over before the first poll, which is after {}", monitor.every);
+            self.say(&["expect".into(), "quiet".into()], message, help);
         }
     }
 
@@ -109,6 +130,10 @@ impl Checker<'_> {
                 );
             }
         }
+        if let Some(quiet) = self.scenario.expect.quiet.filter(|quiet| entry.at >= *quiet) {
+            let message = format!("this fault is due at {}, when the quiet time of {quiet} is over", entry.at);
+            self.say(&["faults".into(), index.into(), "at".into()], message, "");
+        }
     }
 
     fn target(&mut self, path: &[Step<'_>], target: &Target) {
@@ -120,23 +145,33 @@ impl Checker<'_> {
                     self.unknown(&inner("node"), "node", node.as_str(), names.iter().map(String::as_str));
                 }
             }
-            (None, Some(role), Some(pick)) => match self.subject.roles().iter().find(|known| known.name == role) {
-                None => self.unknown(&inner("role"), "role", role, self.subject.roles().iter().map(|role| role.name)),
+            (None, Some(role), Some(pick)) => match self.subject.manual().roles.iter().find(|known| known.name == role)
+            {
+                None => {
+                    self.unknown(
+                        &inner("role"),
+                        "role",
+                        role,
+                        self.subject.manual().roles.iter().map(|role| role.name),
+                    );
+                }
                 Some(known) => {
-                    let better = match (pick, known.leads) {
-                        (Pick::Leader, Leads::ManyGroups) => "nodes of this role lead many groups: use `most-leaders`",
-                        (Pick::MostLeaders, Leads::OneGroup) => "this role has one leader: use `leader`",
+                    let (message, help) = match (pick, known.leads) {
+                        (Pick::Leader, Leads::ManyGroups) => {
+                            (format!("there is no single leader of role {role}"), "use `most-leaders` or `random`")
+                        }
+                        (Pick::MostLeaders, Leads::OneGroup) => {
+                            (format!("role {role} has one leader only"), "use `leader` or `random`")
+                        }
                         _ => return,
                     };
-                    self.say(&inner("pick"), format!("role {role} cannot be picked from so"), better);
+                    self.say(&inner("pick"), message, help);
                 }
             },
             _ => {
-                self.say(
-                    path,
-                    "a target is a `node`, or a `role` with a `pick`",
-                    "{ node: … } or { role: …, pick: … }",
-                );
+                let role = self.subject.manual().roles.first().map_or("", |role| role.name);
+                let help = format!("{{ node: {role}0 }} or {{ role: {role}, pick: random }}");
+                self.say(path, "a target is a `node`, or a `role` with a `pick`", help);
             }
         }
     }
@@ -159,6 +194,9 @@ impl Checker<'_> {
             let path = |key: &'static str| [Step::from("expect"), "violations".into(), index.into(), key.into()];
             self.invariant(&path("invariant"), &violation.invariant);
             self.place(&path("on"), &violation.invariant, violation.on.as_str());
+            if violation.within.0.is_zero() {
+                self.say(&path("within"), "nothing is detected within no time", "");
+            }
         }
         for (index, name) in expect.allow.iter().enumerate() {
             self.invariant(&["expect".into(), "allow".into(), index.into()], name);
@@ -167,7 +205,7 @@ impl Checker<'_> {
 
     fn invariant(&mut self, path: &[Step<'_>], name: &str) {
         let known: Vec<&str> =
-            self.subject.invariants().iter().map(|invariant| invariant.name).chain([UNREACHABLE]).collect();
+            self.subject.manual().invariants.iter().map(|invariant| invariant.name).chain([UNREACHABLE]).collect();
         if !known.contains(&name) {
             self.unknown(path, "invariant", name, known);
         }
@@ -176,12 +214,14 @@ impl Checker<'_> {
     /// Where an invariant is expected to be violated must be a place that it is checked on.
     fn place(&mut self, path: &[Step<'_>], invariant: &str, on: &str) {
         if on == TARGET {
-            if self.scenario.faults.is_empty() {
+            let listed = self.tree.entry("faults").is_none_or(|(_, faults)| matches!(faults.node, Part::List(_)));
+            if self.scenario.faults.is_empty() && listed {
                 self.say(path, "there is no target: the scenario has no fault", "");
             }
             return;
         }
-        let role = self.subject.invariants().iter().find(|known| known.name == invariant).map(|known| known.role);
+        let role =
+            self.subject.manual().invariants.iter().find(|known| known.name == invariant).map(|known| known.role);
         let fits = |node: &&Node| role.is_none_or(|role| node.role == role);
         let nodes: Vec<String> = self.nodes.iter().filter(fits).map(|node| node.name.0.clone()).collect();
         let mut known: Vec<&str> = vec![TARGET];
@@ -190,7 +230,8 @@ impl Checker<'_> {
         }
         known.extend(nodes.iter().map(String::as_str));
         if !known.contains(&on) {
-            self.unknown(path, &format!("place for {invariant}"), on, known);
+            let message = format!("{invariant} is not checked on `{on}`");
+            self.mistakes.push(Mistake::unknown_name(self.tree.place(path), message, on, known));
         }
     }
 
@@ -204,16 +245,20 @@ impl Checker<'_> {
         }
         if rubric.checks.is_empty() {
             self.say(&["rubric".into(), "checks".into()], "a rubric without a check can only pass", "add a check");
+        } else if rubric.pass == 0.0 && rubric.checks.iter().all(|check| !check.required) {
+            let help = "raise `pass`, or say of a check that it is `required`";
+            self.say(&["rubric".into(), "pass".into()], "with nothing needed every diagnosis passes", help);
         }
         let schema = form::schema(self.subject, &self.nodes);
         for (index, check) in rubric.checks.iter().enumerate() {
             let path = [Step::from("rubric"), "checks".into(), index.into()];
             if rubric.checks[..index].iter().any(|other| other.id == check.id) {
-                self.say(&path, format!("there is another check with the id `{}`", check.id), "");
+                let id = [&path[..], &["id".into()]].concat();
+                self.say(&id, format!("there is another check with the id `{}`", check.id), "");
             }
             if !(check.weight > 0.0 && check.weight.is_finite()) {
                 self.say(
-                    &path,
+                    &[&path[..], &["weight".into()]].concat(),
                     "a weight must be above 0",
                     "a check that must be met whatever it weighs is `required`",
                 );
@@ -243,11 +288,17 @@ impl Checker<'_> {
         if matches!(*test, "any_of" | "none_of") && values.is_empty() {
             return self.say(&inner(test), "an empty list tests nothing", "");
         }
+        if let Some(takes) = misfit(test, values, place, schema) {
+            return self.say(&inner(test), format!("`{test}` does not fit `{}`", check.path), takes);
+        }
         let words: Vec<&str> = place["enum"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
-        for value in values.iter().filter(|_| !words.is_empty() && *test != "contains") {
+        for (index, value) in values.iter().enumerate().filter(|_| !words.is_empty() && *test != "contains") {
             let word = value.0.as_str().unwrap_or_default();
-            if word != TARGET && !words.contains(&word) {
-                self.unknown(&inner(test), &format!("word for {}", check.path), word, words.iter().copied());
+            // Only where a node may stand can it be the target.
+            if !words.contains(&word) && (word != TARGET || !words.contains(&CLUSTER)) {
+                let message = format!("unknown word `{word}` for `{}`", check.path);
+                let place = self.tree.place(&[&inner(test)[..], &[index.into()]].concat());
+                self.mistakes.push(Mistake::unknown_name(place, message, word, words.iter().copied()));
             }
         }
     }
@@ -262,7 +313,9 @@ impl Checker<'_> {
                 return None;
             };
             let Some(next) = properties.get(key) else {
-                self.unknown(path, "field of a diagnosis", key, properties.keys().map(String::as_str));
+                let message = format!("a diagnosis has no `{}`", check.path);
+                let known = properties.keys().map(String::as_str);
+                self.mistakes.push(Mistake::unknown_name(self.tree.place(path), message, key, known));
                 return None;
             };
             place = next;
@@ -274,4 +327,33 @@ impl Checker<'_> {
 fn dereference<'s>(root: &'s Json, place: &'s Json) -> &'s Json {
     let name = place["$ref"].as_str().and_then(|reference| reference.strip_prefix("#/$defs/"));
     name.map_or(place, |name| &root["$defs"][name])
+}
+
+/// What a test takes, if it can never be met, or never be missed, at such a place of a diagnosis.
+fn misfit(test: &str, values: &[Scalar], place: &Json, schema: &Json) -> Option<String> {
+    let kind = |place: &Json| if place["enum"].is_array() { "string".into() } else { place["type"].clone() };
+    let of_kind = |value: &Scalar, kind: &Json| match &value.0 {
+        Json::String(_) => kind == "string",
+        Json::Bool(_) => kind == "boolean",
+        _ => kind == "number" || kind == "integer",
+    };
+    let word = |kind: &Json| match kind.as_str() {
+        Some("boolean") => "true or false".to_owned(),
+        Some("array") => "a list".to_owned(),
+        Some("object") => "a map".to_owned(),
+        Some("string") => "a text".to_owned(),
+        _ => "a number".to_owned(),
+    };
+    let found = kind(place);
+    let (fits, takes) = match test {
+        "at_least" => (found == "array" || found == "number", "`at_least` tests a number or the length of a list"),
+        "contains" => {
+            let items = kind(dereference(schema, &place["items"]));
+            let fits = found == "string" || found == "array" && values.iter().all(|value| of_kind(value, &items));
+            (fits, "`contains` tests a text or a list of words")
+        }
+        _ if found == "array" || found == "object" => (false, "name a path to a single value"),
+        _ => (values.iter().all(|value| of_kind(value, &found)), "so must be what it is compared with"),
+    };
+    (!fits).then(|| format!("it is {}: {takes}", word(&found)))
 }

@@ -1,5 +1,6 @@
 //! Finds scenario files: named ones, those below a folder, those that match a pattern.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use globset::GlobBuilder;
@@ -28,7 +29,8 @@ pub enum FindError {
 
 /// Finds the files that the arguments name, in their order, each once.
 pub fn find(arguments: &[String]) -> Result<Vec<PathBuf>, FindError> {
-    let mut found = Vec::new();
+    let mut found: Vec<PathBuf> = Vec::new();
+    let mut known = BTreeSet::new();
     for argument in arguments {
         let path = Path::new(argument);
         let files = if path.is_file() {
@@ -42,7 +44,8 @@ pub fn find(arguments: &[String]) -> Result<Vec<PathBuf>, FindError> {
             return Err(FindError::NoMatch(argument.clone()));
         }
         for file in files {
-            if !found.contains(&file) {
+            // `one.yaml` and `./one.yaml` are the same.
+            if known.insert(file.canonicalize().unwrap_or_else(|_| file.clone())) {
                 found.push(file);
             }
         }

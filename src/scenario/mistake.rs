@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use miette::{Diagnostic, LabeledSpan, NamedSource, SourceSpan};
+use miette::{Diagnostic, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
 /// A stretch of a file, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Mistake {
     /// A name that is not known. The nearest known one is proposed.
     pub(super) fn unknown_name<'a>(
         place: Place,
-        what: &str,
+        message: impl Into<String>,
         name: &str,
         known: impl IntoIterator<Item = &'a str>,
     ) -> Self {
@@ -51,7 +51,7 @@ impl Mistake {
             Some((_, nearest)) => format!("did you mean `{nearest}`? known: {}", known.join(", ")),
             None => format!("known: {}", known.join(", ")),
         };
-        Self::new(place, format!("unknown {what} `{name}`")).help(help)
+        Self::new(place, message).help(help)
     }
 }
 
@@ -84,18 +84,19 @@ impl ScenarioError {
         Self::Mistakes { path: path.to_owned(), text: text.to_owned(), mistakes }
     }
 
-    /// One report for a terminal for each mistake, with the offending text underlined.
+    /// One report for a terminal for each mistake, with the offending text underlined. A file that could not be read has
+    /// none: the error itself says all.
     #[must_use]
     pub fn reports(self) -> Vec<miette::Report> {
         match self {
-            Self::Unreadable { .. } => vec![miette::Report::msg(self.to_string())],
+            Self::Unreadable { .. } => Vec::new(),
             Self::Mistakes { path, text, mistakes } => {
                 let name = path.display().to_string();
                 mistakes
                     .into_iter()
                     .map(|mistake| {
-                        let report = MistakeReport { mistake };
-                        miette::Report::new(report).with_source_code(NamedSource::new(&name, text.clone()))
+                        let source = File { name: name.clone(), text: text.clone() };
+                        miette::Report::new(MistakeReport { mistake }).with_source_code(source)
                     })
                     .collect()
             }
@@ -117,6 +118,28 @@ impl Diagnostic for MistakeReport {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let span = SourceSpan::new(self.mistake.place.offset.into(), self.mistake.place.length.max(1));
-        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(Some("here".to_owned()), span))))
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, span))))
+    }
+}
+
+/// A file whose columns are counted in characters, as editors do; miette itself counts bytes.
+#[derive(Debug)]
+struct File {
+    name: String,
+    text: String,
+}
+
+impl SourceCode for File {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let found = self.text.read_span(span, lines_before, lines_after)?;
+        let before = self.text.get(..found.span().offset()).unwrap_or_default();
+        let column = before.rsplit('\n').next().unwrap_or_default().trim_start_matches('\u{feff}').chars().count();
+        let (data, line, lines) = (found.data(), found.line(), found.line_count());
+        Ok(Box::new(MietteSpanContents::new_named(self.name.clone(), data, *found.span(), line, column, lines)))
     }
 }

@@ -20,6 +20,7 @@ pub use model::{
     ClusterPart, Expect, ExpectedViolation, FaultEntry, MonitorPart, Pick, Recover, Scenario, Span, Steady, Target,
     ToNode, Until,
 };
+use shape::Shaped;
 use tree::Tree;
 
 pub use crate::grade::rubric::{Check, Rubric, Scalar, TARGET};
@@ -66,7 +67,14 @@ impl Loaded {
 /// Reads and checks a file.
 pub fn load(path: &Path) -> Result<Loaded, ScenarioError> {
     let unreadable = |source| ScenarioError::Unreadable { path: path.to_owned(), source };
-    parse(path, &fs::read_to_string(path).map_err(unreadable)?)
+    String::from_utf8(fs::read(path).map_err(unreadable)?).map_or_else(
+        |error| {
+            let place = Place { offset: error.utf8_error().valid_up_to(), length: 1 };
+            let text = String::from_utf8_lossy(error.as_bytes());
+            Err(ScenarioError::mistakes(path, &text, vec![Mistake::new(place, "the file is not UTF-8")]))
+        },
+        |text| parse(path, &text),
+    )
 }
 
 /// Reads and checks the text of a file; `path` names it in errors.
@@ -76,15 +84,15 @@ pub fn parse(path: &Path, text: &str) -> Result<Loaded, ScenarioError> {
         Ok(tree) => tree,
         Err(mistake) => return fail(vec![mistake]),
     };
-    let mistakes = shape::check(&tree, &json_schema());
-    if !mistakes.is_empty() {
-        return fail(mistakes);
-    }
-    let scenario: Scenario = match serde_json::from_value(tree.to_json()) {
+    let Shaped { json, mut mistakes, doubtful } = shape::check(&tree, &json_schema());
+    let scenario: Scenario = match serde_json::from_value(json) {
         Ok(scenario) => scenario,
-        Err(error) => return fail(vec![Mistake::new(tree.place(&[]), error.to_string())]),
+        Err(error) => {
+            mistakes.push(Mistake::new(tree.place(&[]), error.to_string()));
+            return fail(mistakes);
+        }
     };
-    let mistakes = check::check(&tree, &scenario);
+    mistakes.extend(check::check(&tree, &scenario).into_iter().filter(|mistake| !doubtful.contains(&mistake.place)));
     match find_subject(&scenario.subject) {
         Some(subject) if mistakes.is_empty() => {
             let checks = scenario.rubric.as_ref().map_or(0, |rubric| rubric.checks.len());

@@ -75,7 +75,7 @@ impl fmt::Display for Until {
     }
 }
 
-/// Gives a type that is written as a word its serde and schema: `$parse` reads it, `Display` writes it.
+/// Gives a type that is written as a word its serde and schema: its `parse` reads it, `Display` writes it.
 macro_rules! written_as_word {
     ($type:ident, $format:expr, $description:expr) => {
         impl<'de> Deserialize<'de> for $type {

@@ -1,39 +1,50 @@
 //! Checks a file against the JSON Schema of a scenario and finds every mistake of shape at once: unknown and missing keys,
 //! wrong types, words that are none. It reads the part of JSON Schema that the scenario's types make.
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use super::mistake::Mistake;
+use super::mistake::{Mistake, Place};
 use super::model::{SPAN_FORMAT, Span, UNTIL_FORMAT, Until};
-use super::tree::{Node, Tree};
+use super::tree::{Key, Node, Tree};
+
+/// What a file says, in the shape that it should have.
+pub(super) struct Shaped {
+    /// It, with a stand-in for each part that is wrong or missing.
+    pub(super) json: Json,
+    /// What is wrong.
+    pub(super) mistakes: Vec<Mistake>,
+    /// Where a further mistake may be a mere consequence of these.
+    pub(super) doubtful: Vec<Place>,
+}
 
 /// Finds the mistakes of shape.
-pub(super) fn check(tree: &Tree, schema: &Json) -> Vec<Mistake> {
-    let mut checker = Checker { root: schema, mistakes: Vec::new() };
-    checker.value(tree, schema, "the scenario");
-    checker.mistakes
+pub(super) fn check(tree: &Tree, schema: &Json) -> Shaped {
+    let mut checker = Checker { root: schema, mistakes: Vec::new(), doubtful: Vec::new() };
+    let json = checker.value(tree, schema, "the scenario");
+    checker.doubtful.extend(checker.mistakes.iter().map(|mistake| mistake.place));
+    Shaped { json, mistakes: checker.mistakes, doubtful: checker.doubtful }
 }
 
 struct Checker<'a> {
     root: &'a Json,
     mistakes: Vec<Mistake>,
+    doubtful: Vec<Place>,
 }
 
 impl<'a> Checker<'a> {
-    /// Checks one value; `what` names it in messages.
-    fn value(&mut self, tree: &Tree, schema: &'a Json, what: &str) {
+    /// Checks one value, and returns it or a stand-in; `what` names it in messages.
+    fn value(&mut self, tree: &Tree, schema: &'a Json, what: &str) -> Json {
         let schema = self.resolve(schema);
         match &tree.node {
             Node::Map(entries) if allows(schema, "object") => self.map(tree, entries, schema, what),
             Node::List(items) if allows(schema, "array") => {
-                for item in items {
-                    self.value(item, &schema["items"], &format!("an item of {what}"));
-                }
+                items.iter().map(|item| self.value(item, &schema["items"], &format!("an item of {what}"))).collect()
             }
             Node::Scalar(scalar) if allows(schema, type_of(scalar)) => self.scalar(tree, scalar, schema, what),
             node => {
                 let message = format!("{what} must be {}, not {}", expected(schema), found(node));
                 self.mistakes.push(Mistake::new(tree.place, message));
+                self.stand_in(schema)
             }
         }
     }
@@ -54,48 +65,80 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn map(&mut self, tree: &Tree, entries: &[(super::tree::Key, Tree)], schema: &'a Json, what: &str) {
-        if let Some(properties) = schema["properties"].as_object() {
-            for (key, value) in entries {
-                if let Some(property) = properties.get(&key.name) {
-                    self.value(value, property, &format!("`{}`", key.name));
-                } else {
-                    let known = properties.keys().map(String::as_str);
-                    self.mistakes.push(Mistake::unknown_name(key.place, "key", &key.name, known));
-                }
-            }
-        } else {
-            for (key, value) in entries {
-                self.value(value, &schema["additionalProperties"], &format!("`{}`", key.name));
+    fn map(&mut self, tree: &Tree, entries: &[(Key, Tree)], schema: &'a Json, what: &str) -> Json {
+        let mut map = Map::new();
+        for (key, value) in entries {
+            let known = match schema["properties"].as_object() {
+                Some(properties) => properties.get(&key.name),
+                None => Some(&schema["additionalProperties"]),
+            };
+            if let Some(property) = known {
+                map.insert(key.name.clone(), self.value(value, property, &format!("`{}`", key.name)));
+            } else {
+                let known = schema["properties"].as_object().into_iter().flat_map(Map::keys).map(String::as_str);
+                let message = format!("unknown key `{}`", key.name);
+                self.mistakes.push(Mistake::unknown_name(key.place, message, &key.name, known));
+                self.doubtful.push(tree.place);
             }
         }
-        let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
-        for name in required.filter(|name| entries.iter().all(|(key, _)| key.name != *name)) {
+        for name in required(schema).filter(|name| tree.entry(name).is_none()) {
             let help = schema["properties"][name]["description"].as_str().unwrap_or_default();
             self.mistakes.push(Mistake::new(tree.place, format!("{what} has no `{name}`")).help(help));
+            map.insert(name.to_owned(), self.stand_in(&schema["properties"][name]));
         }
+        map.into()
     }
 
-    fn scalar(&mut self, tree: &Tree, scalar: &Json, schema: &'a Json, what: &str) {
-        let words: Vec<&str> = words(schema);
+    fn scalar(&mut self, tree: &Tree, scalar: &Json, schema: &'a Json, what: &str) -> Json {
+        let words = words(schema);
         if let Some(word) = scalar.as_str()
             && !words.is_empty()
             && !words.contains(&word)
         {
-            self.mistakes.push(Mistake::unknown_name(tree.place, &format!("word for {what}"), word, words));
+            let message = format!("unknown word `{word}` for {what}");
+            self.mistakes.push(Mistake::unknown_name(tree.place, message, word, words));
+            return self.stand_in(schema);
         }
-        let wrong = match (scalar.as_str(), schema["format"].as_str()) {
-            (Some(text), Some(SPAN_FORMAT)) => Span::parse(text).err(),
-            (Some(text), Some(UNTIL_FORMAT)) => Until::parse(text).err(),
-            _ if schema["minimum"].as_f64().zip(scalar.as_f64()).is_some_and(|(minimum, number)| number < minimum) => {
-                Some(format!("it must be at least {}", schema["minimum"]))
-            }
-            _ => None,
+        let bad = match (scalar.as_str(), schema["format"].as_str()) {
+            (Some(text), Some(SPAN_FORMAT)) => Span::parse(text).is_err(),
+            (Some(text), Some(UNTIL_FORMAT)) => Until::parse(text).is_err(),
+            _ => schema["minimum"].as_f64().zip(scalar.as_f64()).is_some_and(|(minimum, number)| number < minimum),
         };
-        if let Some(expected) = wrong {
-            self.mistakes.push(Mistake::new(tree.place, format!("{what} is wrong: {expected}")));
+        if bad {
+            let message = format!("{what} must be {}, not `{}`", expected(schema), plain(scalar));
+            self.mistakes.push(Mistake::new(tree.place, message));
+            return self.stand_in(schema);
+        }
+        scalar.clone()
+    }
+
+    /// Something of the right shape, so that the rest of the file can still be checked.
+    fn stand_in(&self, schema: &'a Json) -> Json {
+        let schema = self.resolve(schema);
+        if let Some(word) = words(schema).first() {
+            return (*word).into();
+        }
+        let name = match &schema["type"] {
+            Json::Array(names) => &names[0],
+            name => name,
+        };
+        match (name.as_str(), schema["format"].as_str()) {
+            (_, Some(SPAN_FORMAT)) => "1s".into(),
+            (_, Some(UNTIL_FORMAT)) => "graded".into(),
+            (Some("object"), _) => {
+                let part = |name: &'a str| (name.to_owned(), self.stand_in(&schema["properties"][name]));
+                required(schema).map(part).collect()
+            }
+            (Some("array"), _) => Json::Array(Vec::new()),
+            (Some("boolean"), _) => false.into(),
+            (Some("integer" | "number"), _) => 1.into(),
+            _ => String::new().into(),
         }
     }
+}
+
+fn required(schema: &Json) -> impl Iterator<Item = &str> {
+    schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str)
 }
 
 /// The words that a schema allows; none if it does not list them.
@@ -126,15 +169,15 @@ fn type_of(scalar: &Json) -> &'static str {
 
 fn expected(schema: &Json) -> String {
     match schema["format"].as_str() {
-        Some(SPAN_FORMAT) => return "a span with its unit, such as 10s".to_owned(),
-        Some(UNTIL_FORMAT) => return "graded, detected or a span such as 30s".to_owned(),
+        Some(SPAN_FORMAT) => return "a span with its unit, such as 500ms, 10s or 1m30s".to_owned(),
+        Some(UNTIL_FORMAT) => return "`graded`, `detected` or a span such as 30s".to_owned(),
         _ => {}
     }
     let name = |name: &str| match name {
         "object" => "a map",
         "array" => "a list",
-        "string" => "a word",
-        "integer" => "a whole number",
+        "string" => "a text",
+        "integer" => "a whole number that is not negative",
         "number" => "a number",
         "boolean" => "true or false",
         _ => "nothing",
@@ -155,8 +198,11 @@ fn found(node: &Node) -> String {
         Node::Map(_) => "a map".to_owned(),
         Node::List(_) => "a list".to_owned(),
         Node::Scalar(Json::Null) => "empty".to_owned(),
-        Node::Scalar(Json::String(word)) => format!("the word `{word}`"),
-        Node::Scalar(Json::Bool(flag)) => format!("the truth value `{flag}`"),
-        Node::Scalar(scalar) => format!("the number {scalar}"),
+        Node::Scalar(Json::String(word)) if word.is_empty() => "an empty text".to_owned(),
+        Node::Scalar(scalar) => format!("`{}`", plain(scalar)),
     }
+}
+
+fn plain(scalar: &Json) -> String {
+    scalar.as_str().map_or_else(|| scalar.to_string(), str::to_owned)
 }

@@ -60,7 +60,8 @@ impl Tree {
             let message = error.without_snippet().to_string();
             let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(&message);
             let message = message.split(" at line ").next().unwrap_or(message);
-            Mistake::new(place, format!("this is no YAML: {message}"))
+            let message = message.split("; use ").next().unwrap_or(message);
+            Mistake::new(place, format!("cannot read the YAML: {message}"))
         })
     }
 
@@ -69,9 +70,7 @@ impl Tree {
         let mut tree = self;
         for step in path {
             let next = match (&tree.node, step) {
-                (Node::Map(entries), Step::Key(name)) => {
-                    entries.iter().find(|(key, _)| key.name == *name).map(|(_, value)| value)
-                }
+                (Node::Map(_), Step::Key(name)) => tree.entry(name).map(|(_, value)| value),
                 (Node::List(items), Step::Index(index)) => items.get(*index),
                 _ => None,
             };
@@ -83,19 +82,21 @@ impl Tree {
         tree.place
     }
 
-    /// The tree without places.
-    pub(super) fn to_json(&self) -> Json {
-        match &self.node {
-            Node::Scalar(scalar) => scalar.clone(),
-            Node::List(items) => items.iter().map(Self::to_json).collect(),
-            Node::Map(entries) => entries.iter().map(|(key, value)| (key.name.clone(), value.to_json())).collect(),
-        }
+    /// A key of a map, and its value.
+    pub(super) fn entry(&self, name: &str) -> Option<&(Key, Self)> {
+        let Node::Map(entries) = &self.node else { return None };
+        entries.iter().find(|(key, _)| key.name == name)
     }
 }
 
 impl From<Spanned<Node>> for Tree {
+    /// A map is where its first key is: what it lacks has no better place.
     fn from(spanned: Spanned<Node>) -> Self {
-        Self { place: known_place(&spanned.referenced), node: spanned.value }
+        let place = match &spanned.value {
+            Node::Map(entries) => entries.first().map(|(key, _)| key.place),
+            _ => None,
+        };
+        Self { place: place.unwrap_or_else(|| known_place(&spanned.referenced)), node: spanned.value }
     }
 }
 
@@ -172,7 +173,13 @@ impl<'de> Visitor<'de> for NodeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
         let mut map = Vec::new();
         while let Some((key, value)) = entries.next_entry::<Spanned<String>, Spanned<Node>>()? {
-            map.push((Key { name: key.value, place: known_place(&key.referenced) }, value.into()));
+            let key = Key { name: key.value, place: known_place(&key.referenced) };
+            let mut value = Tree::from(value);
+            // A value of several parts, or of none, is best known by its key.
+            if matches!(value.node, Node::Map(_) | Node::List(_) | Node::Scalar(Json::Null)) {
+                value.place = key.place;
+            }
+            map.push((key, value));
         }
         Ok(Node::Map(map))
     }

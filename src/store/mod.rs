@@ -25,7 +25,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder of the file could not be made.
-    #[error("cannot make the folder for {}: {source}", .path.display())]
+    #[error("cannot make the folder for {}: {source}; name another database by --db", .path.display())]
     Folder {
         /// The file.
         path: PathBuf,
@@ -224,7 +224,7 @@ impl Store {
         )
     }
 
-    /// Keeps a diagnosis, as JSON, and moves its ticket to diagnosed.
+    /// Keeps a diagnosis, as JSON, and moves its ticket to diagnosed, unless it is resolved already.
     pub fn write_diagnosis(
         &self,
         ticket: i64,
@@ -238,7 +238,10 @@ impl Store {
             "INSERT INTO diagnoses (ticket, diagnoser, written_at, diagnosis, evidence) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![ticket, diagnoser, at.to_string(), diagnosis, evidence],
         )?;
-        self.move_ticket(ticket, TicketState::Diagnosed, at)
+        if self.ticket(ticket)?.state < TicketState::Diagnosed {
+            self.move_ticket(ticket, TicketState::Diagnosed, at)?;
+        }
+        Ok(())
     }
 
     /// One ticket.

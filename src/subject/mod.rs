@@ -114,6 +114,8 @@ pub enum Scope {
     Suspect,
     /// Every other node of the same role.
     Peers,
+    /// At least one other node of the same role.
+    SomePeer,
     /// The cluster as a whole.
     Cluster,
 }
@@ -196,38 +198,45 @@ pub struct ClusterSpec {
     pub seed: u64,
 }
 
+/// What is known of a subject.
+#[derive(Debug)]
+pub struct Manual {
+    /// Its name in scenarios.
+    pub name: &'static str,
+    /// Where it can run; the first is used if nothing is said.
+    pub backends: &'static [Backend],
+    /// The roles of its nodes.
+    pub roles: &'static [Role],
+    /// What must hold.
+    pub invariants: &'static [Invariant],
+    /// The readings that say in a word how a node is.
+    pub headline: &'static [&'static str],
+    /// The causes that only this subject has, beside [`CATEGORIES`].
+    pub categories: &'static [Term],
+    /// What its operator can do, beside [`ACTIONS`].
+    pub actions: &'static [Action],
+    /// How causes show.
+    pub signatures: &'static [Signature],
+    /// What an operator of it knows, for the prompt.
+    pub knowledge: &'static str,
+}
+
 /// A kind of system under test.
 #[async_trait]
 pub trait Subject: Send + Sync {
-    /// Its name in scenarios.
-    fn name(&self) -> &'static str;
-
-    /// Where it can run; the first is used if nothing is said.
-    fn backends(&self) -> &'static [Backend];
-
-    /// The roles of its nodes.
-    fn roles(&self) -> &'static [Role];
-
-    /// What must hold.
-    fn invariants(&self) -> &'static [Invariant];
-
-    /// The causes that only this subject has, beside [`CATEGORIES`].
-    fn categories(&self) -> &'static [Term];
-
-    /// What its operator can do, beside [`ACTIONS`].
-    fn actions(&self) -> &'static [Action];
-
-    /// How causes show.
-    fn signatures(&self) -> &'static [Signature];
-
-    /// What an operator of it knows, for the prompt.
-    fn knowledge(&self) -> &'static str;
+    /// What is known of it.
+    fn manual(&self) -> &'static Manual;
 
     /// Makes a cluster, not yet up. `run` is the id that all it creates is labelled with.
     fn cluster(&self, spec: &ClusterSpec, run: &str) -> Result<Box<dyn Cluster>, ClusterError>;
 
     /// Reads everything once. What can't be read is in the observation as unknown.
     async fn observe(&self, cluster: &dyn Cluster) -> Observation;
+
+    /// Its name in scenarios.
+    fn name(&self) -> &'static str {
+        self.manual().name
+    }
 }
 
 /// The invariant that the monitor keeps by itself for every subject: what must hold can be told.
@@ -241,7 +250,7 @@ pub fn nodes(subject: &dyn Subject, counts: &BTreeMap<String, usize>) -> Vec<Nod
         let name = role.name;
         (0..count).map(move |index| Node { name: NodeName(format!("{name}{index}")), role: name.to_owned() })
     };
-    subject.roles().iter().flat_map(of_role).collect()
+    subject.manual().roles.iter().flat_map(of_role).collect()
 }
 
 /// The subjects, by name.
@@ -287,6 +296,13 @@ pub const ACTIONS: &[Action] = &[
         command: "docker inspect --format '{{json .State}}' {node}",
     },
     Action {
+        name: "resume_process",
+        does: "lets a process go on that exists but is stopped or frozen",
+        risk: "none if it is stopped; it changes nothing if it hangs by itself",
+        reversible: true,
+        command: "docker unpause {node}",
+    },
+    Action {
         name: "repair_network",
         does: "restores the packets between a node and the others",
         risk: "none, if the network is really the cause",
@@ -311,12 +327,12 @@ pub const ACTIONS: &[Action] = &[
 
 /// All causes of a subject: the common ones and its own.
 pub fn categories(subject: &dyn Subject) -> impl Iterator<Item = &'static Term> {
-    CATEGORIES.iter().chain(subject.categories())
+    CATEGORIES.iter().chain(subject.manual().categories)
 }
 
 /// All actions of a subject: the common ones and its own.
 pub fn actions(subject: &dyn Subject) -> impl Iterator<Item = &'static Action> {
-    ACTIONS.iter().chain(subject.actions())
+    ACTIONS.iter().chain(subject.manual().actions)
 }
 
 /// The nodes that an invariant is checked on.
@@ -355,5 +371,14 @@ fn check_word(observation: &Observation, node: &NodeName, name: &str, good: &[&s
         Value::Text(word) if good.contains(&word.as_str()) => Finding::Holds,
         Value::Unknown { unknown } => Finding::Unknown(unknown),
         value => Finding::Violated(format!("{name} is {value}")),
+    }
+}
+
+/// Checks that the cluster has a leader: the name of one, or `none`.
+fn check_leader(observation: &Observation, node: &NodeName, name: &str) -> Finding {
+    match observation.value(node, name) {
+        Value::Text(leader) if leader == "none" => Finding::Violated("no member knows a leader".to_owned()),
+        Value::Text(_) => Finding::Holds,
+        value => Finding::Unknown(value.to_string()),
     }
 }

@@ -1,5 +1,15 @@
-//! Tests on a real Docker engine.
+//! Tests on a real Docker engine with a real etcd: the program as a person calls it, and what it leaves behind.
+//!
+//! Without an engine or the images they are skipped, which they say on standard error; with
+//! `OPERATOR_RUN_REQUIRE_DOCKER=1` they fail instead.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod engine;
+mod environment;
+mod gate;
+mod interrupted;
+mod library;
+mod program;
 mod promql;
+mod scenario;

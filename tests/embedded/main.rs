@@ -1,7 +1,25 @@
 //! Tests that need nothing but this process: models of clusters, and real servers on loopback.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::type_complexity, reason = "a row of a table of cases is a tuple")]
+
+mod ask_claude;
+mod bench;
 mod claude;
+mod diagnosers;
+mod failures;
+mod find;
+mod mistakes;
 mod prometheus;
 mod promql;
+mod properties;
+mod rules;
+mod runs;
+mod scenarios;
+mod schema;
 mod serve;
+mod snapshots;
+mod spy;
 mod tikv_model;
+mod tikv_recordings;
+mod timelines;

@@ -1,7 +1,5 @@
 //! The model's `/metrics` against the recorded ones, and what its Prometheus makes of them.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod recorded_faults;
 
 use std::collections::{BTreeMap, BTreeSet};

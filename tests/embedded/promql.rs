@@ -1,7 +1,5 @@
 //! The evaluator of PromQL against what a real Prometheus 2.42 answered.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod properties;
 pub(crate) mod samples;
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod behaviour;
+mod hangs;
 mod recorded_faults;
 
 use std::collections::BTreeMap;

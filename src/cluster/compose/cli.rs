@@ -4,11 +4,12 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use serde_yaml::Value as Yaml;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::project::ProjectFolder;
-use super::{ClusterError, Interrupted};
+use super::{ClusterError, HOST_VARIABLE, Interrupted, USUAL_HOST};
 
 /// Names the command to use, such as `docker compose`.
 const COMMAND_VARIABLE: &str = "OPERATOR_RUN_COMPOSE";
@@ -17,68 +18,83 @@ const RUN_VARIABLE: &str = "OPERATOR_RUN_ID";
 /// How long an interrupted CLI may take to stop what it is doing.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
-/// The words of the command, and the version that it says it has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ComposeCli {
+/// The CLI on the project of one run.
+#[derive(Debug)]
+pub(super) struct Compose<'a> {
     words: Vec<String>,
+    folder: &'a ProjectFolder,
+    run: &'a str,
 }
 
-/// Finds the CLI: what the environment names, else v2, else v1.
-pub(super) async fn find() -> Result<ComposeCli, ClusterError> {
-    let named = std::env::var(COMMAND_VARIABLE).ok().filter(|command| !command.trim().is_empty());
-    let candidates =
-        named.map_or_else(|| vec!["docker compose".to_owned(), "docker-compose".to_owned()], |name| vec![name]);
-    for candidate in &candidates {
-        let words: Vec<String> = candidate.split_whitespace().map(str::to_owned).collect();
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).args(["version", "--short"]).stdin(Stdio::null()).kill_on_drop(true);
-        if let Ok(output) = command.output().await
-            && output.status.success()
-        {
-            tracing::info!("{candidate} {}", String::from_utf8_lossy(&output.stdout).trim());
-            return Ok(ComposeCli { words });
+impl<'a> Compose<'a> {
+    /// Finds the CLI: what the environment names, else v2, else v1.
+    pub(super) async fn find(folder: &'a ProjectFolder, run: &'a str) -> Result<Self, ClusterError> {
+        let named = std::env::var(COMMAND_VARIABLE).ok().filter(|command| !command.trim().is_empty());
+        let candidates =
+            named.map_or_else(|| vec!["docker compose".to_owned(), "docker-compose".to_owned()], |name| vec![name]);
+        for candidate in &candidates {
+            let words: Vec<String> = candidate.split_whitespace().map(str::to_owned).collect();
+            let mut command = Command::new(&words[0]);
+            command.args(&words[1..]).args(["version", "--short"]).stdin(Stdio::null()).kill_on_drop(true);
+            if let Ok(output) = command.output().await
+                && output.status.success()
+            {
+                tracing::info!("{candidate} {}", String::from_utf8_lossy(&output.stdout).trim());
+                return Ok(Self { words, folder, run });
+            }
+        }
+        Err(ClusterError::environment(
+            "looking for Docker Compose",
+            format!("neither of these works: {}", candidates.join(", ")),
+            format!("install the Compose plugin, or name the command in {COMMAND_VARIABLE}"),
+        ))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]).args(["-p", &format!("operator-run-{}", self.run), "-f"]);
+        command.arg(self.folder.file()).args(arguments).env(RUN_VARIABLE, self.run);
+        // The CLI could follow a context of its own to another engine than ours.
+        let host = std::env::var(HOST_VARIABLE).ok().filter(|host| !host.is_empty());
+        command.env(HOST_VARIABLE, host.unwrap_or_else(|| USUAL_HOST.to_owned())).env_remove("DOCKER_CONTEXT");
+        // Its own process group: a Ctrl-C at the terminal is for the runner, which then takes everything down in order.
+        command.process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Creates and starts the project's containers.
+    pub(super) async fn up(&self, within: Duration, cancel: &CancellationToken) -> Result<(), ClusterError> {
+        let step = format!("{} up", self.words.join(" "));
+        let failed = |error: std::io::Error| ClusterError::environment(&step, error, "");
+        let child = self.command(&["up", "-d"]).spawn().map_err(failed)?;
+        let group = child.id();
+        let mut output = Box::pin(child.wait_with_output());
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => {
+                stop(group, &mut output).await;
+                Err(Interrupted.into())
+            }
+            output = &mut output => finished(&step, &output.map_err(failed)?),
+            () = tokio::time::sleep(within) => {
+                stop(group, &mut output).await;
+                let reason = format!("not done after {} s", within.as_secs());
+                Err(ClusterError::environment(step, reason, "pull the images beforehand"))
+            }
         }
     }
-    Err(ClusterError::environment(
-        "looking for Docker Compose",
-        format!("neither of these works: {}", candidates.join(", ")),
-        format!("install the Compose plugin, or name the command in {COMMAND_VARIABLE}"),
-    ))
-}
 
-/// Creates and starts the project's containers.
-pub(super) async fn up(
-    folder: &ProjectFolder,
-    run: &str,
-    within: Duration,
-    cancel: &CancellationToken,
-) -> Result<(), ClusterError> {
-    let cli = find().await?;
-    let mut command = Command::new(&cli.words[0]);
-    command
-        .args(&cli.words[1..])
-        .args(["-p", &format!("operator-run-{run}"), "-f"])
-        .arg(folder.file())
-        .args(["up", "-d"]);
-    command.env(RUN_VARIABLE, run).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Its own process group: a Ctrl-C at the terminal is for the runner, which then takes everything down in order.
-    command.process_group(0).kill_on_drop(true);
-    let step = format!("{} up", cli.words.join(" "));
-    let child = command.spawn().map_err(|error| ClusterError::environment(&step, error, ""))?;
-    let group = child.id();
-    let mut output = Box::pin(child.wait_with_output());
-    tokio::select! {
-        biased;
-        () = cancel.cancelled() => {
-            stop(group, &mut output).await;
-            Err(Interrupted.into())
-        }
-        output = &mut output => finished(&step, &output.map_err(|error| ClusterError::environment(&step, error, ""))?),
-        () = tokio::time::sleep(within) => {
-            stop(group, &mut output).await;
-            let reason = format!("not done after {} s", within.as_secs());
-            Err(ClusterError::environment(step, reason, "pull the images beforehand"))
-        }
+    /// The images of the project, with the variables of the environment filled in. None if that can't be told.
+    pub(super) async fn images(&self) -> Vec<String> {
+        let Ok(output) = self.command(&["config"]).output().await else { return Vec::new() };
+        let config: Yaml = serde_yaml::from_slice(&output.stdout).unwrap_or_default();
+        let services = config["services"].as_mapping().into_iter().flat_map(serde_yaml::Mapping::values);
+        let mut images: Vec<String> =
+            services.filter_map(|service| Some(service["image"].as_str()?.to_owned())).collect();
+        images.sort();
+        images.dedup();
+        images
     }
 }
 
@@ -103,14 +119,7 @@ fn finished(step: &str, output: &Output) -> Result<(), ClusterError> {
     let error = String::from_utf8_lossy(&output.stderr);
     let last: Vec<&str> = error.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last = last[last.len().saturating_sub(3)..].join(" | ");
-    let advice = if ["pull", "manifest", "not found", "no such image", "lookup"].iter().any(|word| error.contains(word))
-    {
-        "an image is missing and cannot be pulled: name another in the variables of the Compose file (compose/README.md), or \
-         make stand-ins by compose/images/build"
-    } else if error.contains("port is already allocated") || error.contains("address already in use") {
-        "a port is taken: end what holds it"
-    } else {
-        ""
-    };
+    let taken = ["port is already allocated", "address already in use"].iter().any(|words| error.contains(words));
+    let advice = if taken { "a port is taken: end what holds it" } else { "" };
     Err(ClusterError::environment(step, format!("{}: {last}", output.status), advice))
 }

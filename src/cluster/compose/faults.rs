@@ -24,11 +24,11 @@ pub(super) async fn inject(docker: &Docker, run: &str, fault: &Fault) -> Result<
         }
         FaultKind::Stop => {
             let options = StopContainerOptionsBuilder::default().t(STOP_WITHIN_SECONDS).build();
-            // 304: it has ended already.
-            unless(304, docker.stop_container(&container, Some(options)).await, &format!("stopping {node}"))
+            // If it has ended already, the engine says so, which is no error.
+            let stopped = docker.stop_container(&container, Some(options)).await;
+            stopped.map_err(|error| engine_error(&format!("stopping {node}"), &error))
         }
-        // 409: it is paused already.
-        FaultKind::Pause => unless(409, docker.pause_container(&container).await, &format!("pausing {node}")),
+        FaultKind::Pause => unless_so(docker.pause_container(&container).await, &format!("pausing {node}")),
         FaultKind::Partition => Err(not_here(node)),
     }
 }
@@ -38,22 +38,22 @@ pub(super) async fn heal(docker: &Docker, run: &str, undo: &Undo) -> Result<(), 
     match undo {
         Undo::Start { node } => {
             let container = container_id(docker, run, node).await?;
-            // 304: it runs already.
-            unless(304, docker.start_container(&container, None).await, &format!("starting {node} again"))
+            // If it runs already, the engine says so, which is no error.
+            let started = docker.start_container(&container, None).await;
+            started.map_err(|error| engine_error(&format!("starting {node} again"), &error))
         }
         Undo::Resume { node } => {
             let container = container_id(docker, run, node).await?;
-            // 409: it is not paused.
-            unless(409, docker.unpause_container(&container).await, &format!("letting {node} go on"))
+            unless_so(docker.unpause_container(&container).await, &format!("letting {node} go on"))
         }
         Undo::Reconnect { node } => Err(not_here(node)),
     }
 }
 
-/// What came of a request to the engine; an answer of this status says that there was nothing to do.
-fn unless(nothing_to_do: u16, outcome: Result<(), DockerError>, step: &str) -> Result<(), ClusterError> {
+/// What came of pausing a container or letting it go on. 409 says that it is paused already, or is not paused.
+fn unless_so(outcome: Result<(), DockerError>, step: &str) -> Result<(), ClusterError> {
     match outcome {
-        Err(DockerError::DockerResponseServerError { status_code, .. }) if status_code == nothing_to_do => Ok(()),
+        Err(DockerError::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
         outcome => outcome.map_err(|error| engine_error(step, &error)),
     }
 }

@@ -10,6 +10,7 @@ mod project;
 pub mod sweep;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,17 +23,22 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Backend, Cluster, ClusterError, Fault, FaultKind, LogLine, Node, ProcessState, Undo};
+use super::{Cluster, ClusterError, Fault, FaultKind, LogLine, Node, ProcessState, Undo};
 use crate::clock::{Clock, Interrupted, SystemClock};
 use crate::http::Http;
 use crate::reading::NodeName;
 
+use cli::Compose;
 use endpoint::ComposeHttp;
 pub use project::Project;
 use project::ProjectFolder;
 
 /// The label that all a run creates carries; its value is the run's id.
 pub const RUN_LABEL: &str = "operator-run.run";
+/// Names the engine, for the Compose CLI and for us.
+const HOST_VARIABLE: &str = "DOCKER_HOST";
+/// The engine where nothing is said.
+const USUAL_HOST: &str = "unix:///var/run/docker.sock";
 /// The label with a container's node name.
 const NODE_LABEL: &str = "operator-run.node";
 /// The label with a container's role.
@@ -43,6 +49,9 @@ const HEALTHY_WITHIN: Duration = Duration::from_secs(90);
 /// How long the Compose CLI may take to create the containers, a pull of images included.
 const UP_WITHIN: Duration = Duration::from_mins(10);
 
+/// How long the engine may take to make what a CLI asked for that is gone by now. No event tells that there is no more.
+const LATE_CREATION: Duration = Duration::from_millis(500);
+
 /// A cluster of containers.
 #[derive(Debug)]
 pub struct ComposeCluster {
@@ -52,10 +61,27 @@ pub struct ComposeCluster {
     nodes: Vec<Node>,
     clock: SystemClock,
     http: ComposeHttp,
+    /// Whether the CLI was begun and did not end well: what it has asked for may still be made.
+    half_made: AtomicBool,
+}
+
+/// Whether an engine's address is that of another machine.
+fn is_remote(host: &str) -> bool {
+    let Some((scheme, rest)) = host.split_once("://") else { return false };
+    let local = ["localhost", "127.", "[::1]"].iter().any(|name| rest.starts_with(name));
+    matches!(scheme, "tcp" | "http" | "https" | "ssh") && !local
 }
 
 /// Connects to the engine that the environment names (`DOCKER_HOST`), else to the local one.
 pub fn connect() -> Result<Docker, ClusterError> {
+    if let Some(host) = std::env::var(HOST_VARIABLE).ok().filter(|host| is_remote(host)) {
+        let reason = format!("{HOST_VARIABLE} is {host}, and ports are published on loopback there, not here");
+        return Err(ClusterError::environment(
+            "connecting to Docker",
+            reason,
+            "run on that machine, or on a local engine",
+        ));
+    }
     Docker::connect_with_defaults().map_err(|error| engine_error("connecting to Docker", &error))
 }
 
@@ -66,11 +92,35 @@ impl ComposeCluster {
         let nodes = project.nodes()?;
         let http = ComposeHttp::new(docker.clone(), run)?;
         let folder = ProjectFolder::create(project, run)?;
-        Ok(Self { docker, run: run.to_owned(), folder, nodes, clock: SystemClock::start(), http })
+        Ok(Self {
+            docker,
+            run: run.to_owned(),
+            folder,
+            nodes,
+            clock: SystemClock::start(),
+            http,
+            half_made: AtomicBool::new(false),
+        })
     }
 
     async fn inspect(&self, node: &NodeName) -> Result<ContainerInspectResponse, ClusterError> {
         inspect(&self.docker, &self.run, node).await
+    }
+
+    /// Says of a failed start that an image is missing, if one is: the CLI's own words for it differ.
+    async fn explain(&self, error: ClusterError, compose: &Compose<'_>) -> ClusterError {
+        let ClusterError::Environment { step, reason, .. } = &error else { return error };
+        for image in compose.images().await {
+            if let Err(DockerError::DockerResponseServerError { status_code: 404, .. }) =
+                self.docker.inspect_image(&image).await
+            {
+                let reason = format!("the image {image} is missing and was not pulled: {reason}");
+                let advice = "name another in the variables of the Compose file (compose/README.md), or make stand-ins by \
+                              compose/images/build";
+                return ClusterError::environment(step, reason, advice);
+            }
+        }
+        error
     }
 
     /// Waits until every container is healthy by its own health check, woken by the engine's events.
@@ -150,10 +200,6 @@ impl ComposeCluster {
 
 #[async_trait]
 impl Cluster for ComposeCluster {
-    fn backend(&self) -> Backend {
-        Backend::Compose
-    }
-
     fn nodes(&self) -> &[Node] {
         &self.nodes
     }
@@ -167,9 +213,21 @@ impl Cluster for ComposeCluster {
     }
 
     async fn up(&self, cancel: &CancellationToken) -> Result<(), ClusterError> {
-        self.docker.ping().await.map_err(|error| engine_error("asking Docker whether it runs", &error))?;
         let since = self.clock.now();
-        cli::up(&self.folder, &self.run, UP_WITHIN, cancel).await?;
+        let ready = async {
+            self.docker.ping().await.map_err(|error| engine_error("asking Docker whether it runs", &error))?;
+            Compose::find(&self.folder, &self.run).await
+        };
+        let compose = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(Interrupted.into()),
+            compose = ready => compose?,
+        };
+        self.half_made.store(true, Ordering::Relaxed);
+        if let Err(error) = compose.up(UP_WITHIN, cancel).await {
+            return Err(self.explain(error, &compose).await);
+        }
+        self.half_made.store(false, Ordering::Relaxed);
         let healthy = tokio::time::timeout(HEALTHY_WITHIN, self.wait_healthy(since));
         let outcome = tokio::select! {
             biased;
@@ -229,7 +287,11 @@ impl Cluster for ComposeCluster {
     }
 
     async fn down(&self) -> Result<(), ClusterError> {
-        let swept = sweep::sweep(&self.docker, &self.run).await;
+        let mut swept = sweep::sweep(&self.docker, &self.run).await;
+        if swept.is_ok() && self.half_made.load(Ordering::Relaxed) {
+            tokio::time::sleep(LATE_CREATION).await;
+            swept = sweep::sweep(&self.docker, &self.run).await;
+        }
         self.folder.remove();
         swept
     }

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 
 use super::{ClusterError, engine_error, run_filter};
 
-/// How often what turns up late is removed as well: a request of a killed CLI may still be under way in the engine.
+/// How often removing is tried.
 const ROUNDS: usize = 3;
 
 /// What carries a run's label.

@@ -144,10 +144,12 @@ impl Model {
             _ if !self.process(place).reachable() => {}
             Place::Pd(index) => self.leadership.regain_member(index),
             Place::Tikv(index) if self.stores[index].ready.is_some() => {
-                let store = &mut self.stores[index];
                 // A connection whose loss nobody has noticed is simply used on.
-                let unnoticed = store.noticed.take().is_some();
-                store.connects = Some(if unnoticed { now } else { now + CONNECTED_AFTER });
+                if self.stores[index].noticed.take().is_some() {
+                    self.connect(index, now);
+                } else {
+                    self.stores[index].connects = Some(now + CONNECTED_AFTER);
+                }
                 self.store_heard(index, now);
             }
             Place::Tikv(_) => {}

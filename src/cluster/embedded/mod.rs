@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use self::api::Answer;
 use self::model::{Model, Place, STEP};
 use self::pd::Phase;
-use super::{Backend, Cluster, ClusterError, Fault, FaultKind, LogLine, Node, ProcessState, Undo};
+use super::{Cluster, ClusterError, Fault, FaultKind, LogLine, Node, ProcessState, Undo};
 use crate::clock::{self, Clock, Interrupted};
 use crate::http::{Http, HttpError, Request, Response};
 use crate::reading::NodeName;
@@ -168,10 +168,6 @@ impl Http for EmbeddedCluster {
 
 #[async_trait]
 impl Cluster for EmbeddedCluster {
-    fn backend(&self) -> Backend {
-        Backend::Embedded
-    }
-
     fn nodes(&self) -> &[Node] {
         &self.nodes
     }

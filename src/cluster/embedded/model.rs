@@ -231,20 +231,27 @@ impl Model {
     }
 
     fn store_connected(&mut self, index: usize, now: Duration) {
-        self.stores[index].connected = true;
-        self.stores[index].connects = None;
-        for region in &mut self.regions {
-            region.reconnect(index, now);
-        }
+        self.connect(index, now);
         let back = &self.stores[index];
         for here in self.stores.iter().filter(|store| store.serves() && store.id != back.id) {
             lines::connected(&mut self.log, now, here, back);
         }
     }
 
+    /// The other stores have connections to a store.
+    pub(super) fn connect(&mut self, index: usize, now: Duration) {
+        self.stores[index].connected = true;
+        self.stores[index].connects = None;
+        for region in &mut self.regions {
+            region.reconnect(index, now);
+        }
+    }
+
     fn step_regions(&mut self, now: Duration) {
         let pd_serves = self.pd_serves(now);
-        let acts: Vec<bool> = self.stores.iter().map(Store::acts).collect();
+        // Where all can be heard nobody is lonely.
+        let lonely = self.stores.iter().any(|store| !store.serves());
+        let acts: Vec<bool> = if lonely { self.stores.iter().map(Store::acts).collect() } else { Vec::new() };
         for index in 0..self.regions.len() {
             if let Some((at, change)) = self.regions[index].change
                 && now >= at
@@ -255,7 +262,9 @@ impl Model {
             if region.leader.is_some() && now >= region.next_heartbeat && pd_serves {
                 self.report_region(index, now);
             }
-            self.step_lonely_peers(index, now, &acts);
+            if lonely {
+                self.step_lonely_peers(index, now, &acts);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{CLUSTER, Finding, Invariant, check_word};
+use super::super::{CLUSTER, Finding, Invariant, check_leader, check_word};
 use crate::reading::Value;
 
 pub(super) const INVARIANTS: &[Invariant] = &[
@@ -31,10 +31,6 @@ pub(super) const INVARIANTS: &[Invariant] = &[
         demands: "at least one member knows a leader",
         role: CLUSTER,
         grace: Duration::from_secs(5),
-        check: |observation, node| match observation.value(node, "leader") {
-            Value::Text(name) if name == "none" => Finding::Violated("no member knows a leader".to_owned()),
-            Value::Text(_) => Finding::Holds,
-            value => Finding::Unknown(value.to_string()),
-        },
+        check: |observation, node| check_leader(observation, node, "leader"),
     },
 ];

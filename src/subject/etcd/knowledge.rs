@@ -1,7 +1,7 @@
 //! What an operator of etcd knows: causes, actions with their risks, and how causes show.
 
 use super::super::Expected::{AtLeast, OneOf};
-use super::super::Scope::{Peers, Suspect};
+use super::super::Scope::{Peers, SomePeer, Suspect};
 use super::super::{Action, Availability, CRASHED, Severity, Sign, Signature, SignatureImpact, Term};
 
 pub(super) const CATEGORIES: &[Term] = &[
@@ -105,7 +105,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
             Sign { on: Suspect, reading: "status_api", expected: OneOf(&["timed_out"]), weight: 3.0 },
             Sign { on: Peers, reading: "status_api", expected: OneOf(&["answers"]), weight: 1.0 },
         ],
-        actions: &["restart_member", "gather_evidence", "wait_and_watch"],
+        actions: &["resume_process", "restart_member", "gather_evidence"],
         impact: QUORUM_HOLDS,
     },
     Signature {
@@ -113,8 +113,8 @@ pub(super) const SIGNATURES: &[Signature] = &[
         category: "quorum_loss",
         explanation: "A majority of the members is gone, so no leader can be elected and nothing can be written.",
         signs: &[
-            Sign { on: Peers, reading: "knows_leader", expected: OneOf(&["false"]), weight: 2.0 },
-            Sign { on: Peers, reading: "status_api", expected: OneOf(&["refused", "timed_out"]), weight: 2.0 },
+            Sign { on: SomePeer, reading: "knows_leader", expected: OneOf(&["false"]), weight: 2.0 },
+            Sign { on: SomePeer, reading: "status_api", expected: OneOf(&["refused", "timed_out"]), weight: 2.0 },
             Sign { on: Suspect, reading: "leader_changes", expected: AtLeast(1.0), weight: 0.5 },
         ],
         actions: &["restart_member", "wait_and_watch", "force_new_cluster"],

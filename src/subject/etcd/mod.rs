@@ -6,7 +6,7 @@ mod observe;
 
 use async_trait::async_trait;
 
-use super::{Action, ClusterSpec, Invariant, Leads, Role, Signature, Subject, Term};
+use super::{ClusterSpec, Leads, Manual, Role, Subject};
 use crate::cluster::compose::{ComposeCluster, Project};
 use crate::cluster::{Backend, Cluster, ClusterError};
 use crate::reading::Observation;
@@ -21,39 +21,22 @@ const PROJECT: Project = Project {
     mounted: &[("etcd-prometheus.yml", include_str!("../../../compose/etcd-prometheus.yml"))],
 };
 
+static MANUAL: Manual = Manual {
+    name: "etcd",
+    backends: &[Backend::Compose],
+    roles: &[Role { name: "etcd", usual: 3, allowed: 3..=3, leads: Leads::OneGroup }],
+    invariants: invariants::INVARIANTS,
+    headline: &["status_api"],
+    categories: knowledge::CATEGORIES,
+    actions: knowledge::ACTIONS,
+    signatures: knowledge::SIGNATURES,
+    knowledge: knowledge::KNOWLEDGE,
+};
+
 #[async_trait]
 impl Subject for Etcd {
-    fn name(&self) -> &'static str {
-        "etcd"
-    }
-
-    fn backends(&self) -> &'static [Backend] {
-        &[Backend::Compose]
-    }
-
-    fn roles(&self) -> &'static [Role] {
-        const ROLES: &[Role] = &[Role { name: "etcd", usual: 3, allowed: 3..=3, leads: Leads::OneGroup }];
-        ROLES
-    }
-
-    fn invariants(&self) -> &'static [Invariant] {
-        invariants::INVARIANTS
-    }
-
-    fn categories(&self) -> &'static [Term] {
-        knowledge::CATEGORIES
-    }
-
-    fn actions(&self) -> &'static [Action] {
-        knowledge::ACTIONS
-    }
-
-    fn signatures(&self) -> &'static [Signature] {
-        knowledge::SIGNATURES
-    }
-
-    fn knowledge(&self) -> &'static str {
-        knowledge::KNOWLEDGE
+    fn manual(&self) -> &'static Manual {
+        &MANUAL
     }
 
     fn cluster(&self, _spec: &ClusterSpec, run: &str) -> Result<Box<dyn Cluster>, ClusterError> {

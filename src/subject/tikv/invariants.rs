@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::super::{CLUSTER, Finding, Invariant, check_word};
+use super::super::{CLUSTER, Finding, Invariant, check_leader, check_word};
 use crate::reading::{NodeName, Observation, Value};
 
 pub(super) const INVARIANTS: &[Invariant] = &[
     Invariant {
         name: "store_down",
-        demands: "PD hears from the store (state Up), and the store answers on its status port",
+        demands: "PD hears from the store: it calls it neither Disconnected nor Down",
         role: "tikv",
         grace: Duration::ZERO,
         check: store_down,
@@ -26,11 +26,7 @@ pub(super) const INVARIANTS: &[Invariant] = &[
         role: CLUSTER,
         // An election takes 11 to 15 s when PD's leader dies (etcd election and the old lease).
         grace: Duration::from_secs(20),
-        check: |observation, node| match observation.value(node, "pd_leader") {
-            Value::Text(name) if name == "none" => Finding::Violated("no PD member knows a leader".to_owned()),
-            Value::Text(_) => Finding::Holds,
-            value => Finding::Unknown(value.to_string()),
-        },
+        check: |observation, node| check_leader(observation, node, "pd_leader"),
     },
 ];
 
@@ -43,13 +39,13 @@ fn store_down(observation: &Observation, node: &NodeName) -> Finding {
         value => return Finding::Unknown(value.to_string()),
     };
     let port = observation.value(node, "status_port");
-    match (state.as_str(), port.text()) {
-        ("Up" | "Offline" | "Tombstone", _) => Finding::Holds,
-        ("Disconnected" | "Down", Some("answers")) => {
-            Finding::Unknown(format!("PD says {state}, but the store answers"))
-        }
-        ("Disconnected" | "Down", Some(word)) => Finding::Violated(format!("PD says {state}, status port: {word}")),
-        ("Disconnected" | "Down", None) => Finding::Unknown(port.to_string()),
-        (other, _) => Finding::Unknown(format!("PD names a state that is not known here: {other}")),
+    let answers = port.text() == Some("answers");
+    match state.as_str() {
+        "Offline" | "Tombstone" => Finding::Holds,
+        "Up" if answers => Finding::Holds,
+        "Up" => Finding::Unknown(format!("PD still says Up, status port: {port}")),
+        "Disconnected" | "Down" if answers => Finding::Unknown(format!("PD says {state}, but the store answers")),
+        "Disconnected" | "Down" => Finding::Violated(format!("PD says {state}, status port: {port}")),
+        other => Finding::Unknown(format!("PD names a state that is not known here: {other}")),
     }
 }

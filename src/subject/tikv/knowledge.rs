@@ -1,7 +1,7 @@
 //! What an operator of TiKV knows: causes, actions with their risks, and how causes show.
 
 use super::super::Expected::{AtLeast, AtMost, OneOf};
-use super::super::Scope::{Cluster, Peers, Suspect};
+use super::super::Scope::{Cluster, Peers, SomePeer, Suspect};
 use super::super::{Action, Availability, CRASHED, Severity, Sign, Signature, SignatureImpact, Term};
 
 pub(super) const CATEGORIES: &[Term] = &[
@@ -75,6 +75,14 @@ const QUORUM_HOLDS: SignatureImpact = SignatureImpact {
                   one more loss would stop them.",
 };
 
+/// One PD member is gone; two still agree.
+const PD_QUORUM_HOLDS: SignatureImpact = SignatureImpact {
+    severity: Severity::Minor,
+    availability: Availability::Full,
+    data_at_risk: false,
+    explanation: "Clients with a warm region cache feel nothing; two of three PD members are left.",
+};
+
 pub(super) const SIGNATURES: &[Signature] = &[
     Signature {
         role: "tikv",
@@ -86,7 +94,7 @@ pub(super) const SIGNATURES: &[Signature] = &[
             Sign { on: Suspect, reading: "status_port", expected: OneOf(&["refused"]), weight: 2.0 },
             Sign { on: Suspect, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 1.0 },
             Sign { on: Suspect, reading: "heartbeat_age", expected: AtLeast(20.0), weight: 1.0 },
-            Sign { on: Peers, reading: "store_state", expected: OneOf(&["Up"]), weight: 1.0 },
+            Sign { on: Peers, reading: "store_state", expected: OneOf(&["Up"]), weight: 2.0 },
             Sign { on: Cluster, reading: "miss_peer_regions", expected: AtMost(0.0), weight: 0.5 },
         ],
         actions: &["restart_store", "wait_and_watch", "delete_store"],
@@ -124,21 +132,39 @@ pub(super) const SIGNATURES: &[Signature] = &[
         signs: &[
             Sign { on: Suspect, reading: "process", expected: OneOf(&["running", "paused"]), weight: 2.0 },
             Sign { on: Suspect, reading: "status_port", expected: OneOf(&["timed_out"]), weight: 3.0 },
+            Sign { on: Suspect, reading: "unreachable_stores", expected: AtMost(0.0), weight: 2.0 },
             Sign { on: Suspect, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 1.0 },
             Sign { on: Peers, reading: "store_state", expected: OneOf(&["Up"]), weight: 1.0 },
         ],
-        actions: &["restart_store", "gather_evidence", "wait_and_watch"],
+        actions: &["resume_process", "restart_store", "gather_evidence"],
+        impact: QUORUM_HOLDS,
+    },
+    Signature {
+        role: "tikv",
+        category: "network_partition",
+        explanation: "The store's process runs and says that it cannot reach any other store; neither they nor PD nor \
+                      the observer hear of it.",
+        signs: &[
+            Sign { on: Suspect, reading: "process", expected: OneOf(&["running"]), weight: 2.0 },
+            Sign { on: Suspect, reading: "status_port", expected: OneOf(&["timed_out"]), weight: 3.0 },
+            Sign { on: Suspect, reading: "unreachable_stores", expected: AtLeast(2.0), weight: 2.0 },
+            Sign { on: Suspect, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 1.0 },
+            Sign { on: Peers, reading: "store_state", expected: OneOf(&["Up"]), weight: 1.0 },
+        ],
+        actions: &["repair_network", "wait_and_watch", "restart_store"],
         impact: QUORUM_HOLDS,
     },
     Signature {
         role: "tikv",
         category: "region_quorum_loss",
-        explanation: "More than one of three stores is gone, so regions have no leader; their leader counts stay as \
-                      they were, since no leader reports.",
+        explanation: "More than one store is gone at the same time, so regions with two of their three replicas there \
+                      have no leader; leader counts stay as they were, since no leader reports.",
         signs: &[
             Sign { on: Suspect, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 1.0 },
-            Sign { on: Suspect, reading: "leaders", expected: AtLeast(1.0), weight: 1.0 },
-            Sign { on: Peers, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 3.0 },
+            Sign { on: Suspect, reading: "leaders", expected: AtLeast(1.0), weight: 0.5 },
+            Sign { on: SomePeer, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 2.0 },
+            // PD alone may be wrong: right after a change of its leader it calls every store Disconnected.
+            Sign { on: SomePeer, reading: "status_port", expected: OneOf(&["refused", "timed_out"]), weight: 2.0 },
         ],
         actions: &["restart_store", "wait_and_watch", "unsafe_recover"],
         impact: SignatureImpact {
@@ -160,12 +186,32 @@ pub(super) const SIGNATURES: &[Signature] = &[
             Sign { on: Peers, reading: "pd_health", expected: OneOf(&["healthy"]), weight: 1.0 },
         ],
         actions: &["restart_pd", "wait_and_watch"],
-        impact: SignatureImpact {
-            severity: Severity::Minor,
-            availability: Availability::Full,
-            data_at_risk: false,
-            explanation: "Clients with a warm region cache feel nothing; two of three PD members are left.",
-        },
+        impact: PD_QUORUM_HOLDS,
+    },
+    Signature {
+        role: "pd",
+        category: "planned_restart",
+        explanation: "The PD member was stopped in order: it handed over if it was the leader, and ended with code 0.",
+        signs: &[
+            Sign { on: Suspect, reading: "process", expected: OneOf(&["exited(0)", "exited(143)"]), weight: 3.0 },
+            Sign { on: Suspect, reading: "pd_api", expected: OneOf(&["refused"]), weight: 1.0 },
+            Sign { on: Peers, reading: "pd_health", expected: OneOf(&["healthy"]), weight: 1.0 },
+        ],
+        actions: &["wait_and_watch", "restart_pd"],
+        impact: PD_QUORUM_HOLDS,
+    },
+    Signature {
+        role: "pd",
+        category: "process_hang",
+        explanation: "The PD member's process is stopped: it exists and does not answer; the others keep the quorum.",
+        signs: &[
+            // One that runs and does not answer may as well be cut off: nothing that is read tells them apart.
+            Sign { on: Suspect, reading: "process", expected: OneOf(&["paused"]), weight: 3.0 },
+            Sign { on: Suspect, reading: "pd_api", expected: OneOf(&["timed_out"]), weight: 3.0 },
+            Sign { on: Peers, reading: "pd_health", expected: OneOf(&["healthy"]), weight: 1.0 },
+        ],
+        actions: &["resume_process", "restart_pd", "gather_evidence"],
+        impact: PD_QUORUM_HOLDS,
     },
 ];
 
@@ -178,5 +224,6 @@ and Down after 30 minutes. PD moves no replica before that, and with three store
 - When a store dies, its regions elect new leaders one by one, between 2 and 20 s later; its leader count at PD falls \
 to 0. When a majority of a region's replicas is gone there is no election: leader counts then stay as they were.
 - A killed process refuses connections on its status port. A paused or cut-off one lets them time out.
+- unreachable_stores is how many other stores a store has said in its own log that it cannot connect to, within the last 15 s. A store that is cut off writes of all the others; one that is paused writes nothing.
 - A dead store's replicas count as pending while they are behind, as down after 10 minutes, and never as missing.
 - For up to 10 s after PD changes its leader, PD calls all stores Disconnected: that alone is no fault of the stores.";

@@ -2,11 +2,12 @@
 
 mod invariants;
 mod knowledge;
+mod logs;
 mod observe;
 
 use async_trait::async_trait;
 
-use super::{Action, ClusterSpec, Invariant, Leads, Role, Signature, Subject, Term};
+use super::{ClusterSpec, Leads, Manual, Role, Subject};
 use crate::cluster::embedded::{EmbeddedCluster, Topology};
 use crate::cluster::{Backend, Cluster, ClusterError};
 use crate::reading::Observation;
@@ -15,42 +16,25 @@ use crate::reading::Observation;
 #[derive(Debug, Clone, Copy)]
 pub struct TiKv;
 
+static MANUAL: Manual = Manual {
+    name: "tikv",
+    backends: &[Backend::Embedded],
+    roles: &[
+        Role { name: "pd", usual: 3, allowed: 1..=7, leads: Leads::OneGroup },
+        Role { name: "tikv", usual: 3, allowed: 3..=50, leads: Leads::ManyGroups },
+    ],
+    invariants: invariants::INVARIANTS,
+    headline: &["pd_health", "store_state"],
+    categories: knowledge::CATEGORIES,
+    actions: knowledge::ACTIONS,
+    signatures: knowledge::SIGNATURES,
+    knowledge: knowledge::KNOWLEDGE,
+};
+
 #[async_trait]
 impl Subject for TiKv {
-    fn name(&self) -> &'static str {
-        "tikv"
-    }
-
-    fn backends(&self) -> &'static [Backend] {
-        &[Backend::Embedded]
-    }
-
-    fn roles(&self) -> &'static [Role] {
-        const ROLES: &[Role] = &[
-            Role { name: "pd", usual: 3, allowed: 1..=7, leads: Leads::OneGroup },
-            Role { name: "tikv", usual: 3, allowed: 3..=50, leads: Leads::ManyGroups },
-        ];
-        ROLES
-    }
-
-    fn invariants(&self) -> &'static [Invariant] {
-        invariants::INVARIANTS
-    }
-
-    fn categories(&self) -> &'static [Term] {
-        knowledge::CATEGORIES
-    }
-
-    fn actions(&self) -> &'static [Action] {
-        knowledge::ACTIONS
-    }
-
-    fn signatures(&self) -> &'static [Signature] {
-        knowledge::SIGNATURES
-    }
-
-    fn knowledge(&self) -> &'static str {
-        knowledge::KNOWLEDGE
+    fn manual(&self) -> &'static Manual {
+        &MANUAL
     }
 
     fn cluster(&self, spec: &ClusterSpec, _run: &str) -> Result<Box<dyn Cluster>, ClusterError> {

@@ -1,12 +1,14 @@
 //! Reads a TiKV cluster once: every PD member, PD's view of the stores, each store's status port.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::super::{CLUSTER, ENDPOINT_TIMEOUT, ask, observe_processes, reachability};
+use super::logs;
 use crate::cluster::{Cluster, Node};
 use crate::http::{HttpError, Request};
 use crate::reading::{NodeName, Observation, Unit, Value};
@@ -15,6 +17,9 @@ use crate::reading::{NodeName, Observation, Unit, Value};
 const PD_PORT: u16 = 2379;
 /// TiKV's status port (TiKV: src/server/config.rs, `DEFAULT_STATUS_ADDR`).
 const STATUS_PORT: u16 = 20180;
+
+/// PD pings its members before it says how they are, and waits 3 s for one that hangs (PD: server/api/health.go).
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `GET /pd/api/v1/stores` (PD: pkg/response/store.go).
 #[derive(Debug, Deserialize)]
@@ -79,12 +84,13 @@ pub(super) async fn observe(cluster: &dyn Cluster) -> Observation {
 
     // Every member is asked: one that is dead or hung must not blind the observer.
     let members = ask_each::<Members>(cluster, &pds, "/members").await;
-    let health = ask_each::<Vec<Health>>(cluster, &pds, "/health").await;
+    let health = ask_each_for::<Vec<Health>>(cluster, &pds, "/health", HEALTH_TIMEOUT).await;
     observe_members(&mut observation, &pds, &members, &health);
 
     let answers = ask_each::<Stores>(cluster, &pds, "/stores").await;
     observe_stores(&mut observation, &stores, first_answer(answers));
     observe_status_ports(cluster, &mut observation, &stores).await;
+    logs::observe_complaints(cluster, &mut observation, &stores).await;
     for check in ["pending-peer", "down-peer", "miss-peer"] {
         let answers = ask_each::<RegionCheck>(cluster, &pds, &format!("/regions/check/{check}")).await;
         #[expect(clippy::cast_precision_loss, reason = "a count of regions is far below 2^52")]
@@ -102,14 +108,23 @@ async fn ask_each<T: serde::de::DeserializeOwned>(
     pds: &[&Node],
     path: &str,
 ) -> Vec<Result<T, HttpError>> {
+    ask_each_for(cluster, pds, path, ENDPOINT_TIMEOUT).await
+}
+
+async fn ask_each_for<T: serde::de::DeserializeOwned>(
+    cluster: &dyn Cluster,
+    pds: &[&Node],
+    path: &str,
+    timeout: Duration,
+) -> Vec<Result<T, HttpError>> {
     join_all(pds.iter().map(|node| {
-        let request = Request::get(format!("{}:{PD_PORT}", node.name), format!("/pd/api/v1{path}"), ENDPOINT_TIMEOUT);
+        let request = Request::get(format!("{}:{PD_PORT}", node.name), format!("/pd/api/v1{path}"), timeout);
         ask(cluster, request)
     }))
     .await
 }
 
-/// The first usable answer, else why the first member gave none.
+/// The first usable answer, else why the last member gave none.
 fn first_answer<T>(answers: Vec<Result<T, HttpError>>) -> Result<T, String> {
     let mut reason = "the cluster has no PD".to_owned();
     for answer in answers {

@@ -147,6 +147,41 @@ async fn a_new_pd_leader_comes_as_recorded() {
 }
 
 #[tokio::test]
+async fn a_pd_leader_that_ends_in_order_hands_over_as_recorded() {
+    let (_, recorded) = recorded_polls("remedy-pd-leader-resign.jsonl");
+    let recorded = recorded.iter().filter(|poll| poll["t"].as_f64().unwrap() > 0.0);
+    let of = |poll: &Value| -> Vec<String> {
+        let stores = poll["pd1"]["stores"]["by"].as_object().unwrap().values();
+        stores.map(|store| store["state"].as_str().unwrap().to_owned()).collect()
+    };
+    let recorded: Vec<(f64, Vec<String>)> = recorded.map(|poll| (poll["t"].as_f64().unwrap(), of(poll))).collect();
+    for seed in 0..10 {
+        let cluster = up(seed).await;
+        wait(&cluster, 60.0).await;
+        let members: Value = serde_json::from_str(&pd(&cluster, "/members").await.body).unwrap();
+        let old = members["leader"]["name"].as_str().unwrap().to_owned();
+        let asked = if old == "pd1" { "pd2:2379" } else { "pd1:2379" };
+        cluster.inject(&Fault::new(FaultKind::Stop, old.as_str().into())).await.unwrap();
+        let mut since = 0.0;
+        let mut seen = Vec::new();
+        for (at, _) in &recorded {
+            wait(&cluster, at - since).await;
+            since = *at;
+            seen.push(words(&get(&cluster, asked, "/pd/api/v1/stores").await));
+        }
+        // At the first poll a new leader serves, who has not heard of any store; at the last it has heard of all.
+        assert_eq!(recorded[0].1, ["Disconnected"; 3]);
+        assert_eq!(seen[0], ["Disconnected"; 3], "seed {seed}");
+        assert_eq!(
+            (seen.last(), &recorded.last().unwrap().1),
+            (Some(&vec!["Up".to_owned(); 3]), &vec!["Up".to_owned(); 3])
+        );
+        let up = |states: &Vec<String>| states.iter().filter(|state| *state == "Up").count();
+        assert!(seen.iter().map(up).is_sorted(), "seed {seed}: {seen:?}");
+    }
+}
+
+#[tokio::test]
 async fn pd_without_a_quorum_answers_for_itself_only() {
     let cluster = up(4).await;
     cluster.inject(&kill("pd1")).await.unwrap();

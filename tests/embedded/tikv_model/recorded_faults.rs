@@ -56,7 +56,7 @@ enum Compare {
     Times,
     /// The order, and that what elections bring about comes when elections can end.
     Elections,
-    /// Nothing: the README's words on what the model simplifies say why.
+    /// Nothing; the row says why.
     No,
 }
 
@@ -106,7 +106,8 @@ const ROWS: &[Row] = &[
         until: Until::Healed,
         seed: 7,
         leaders: Compare::Times,
-        // The restarted store was elected by another one that it had no connection to for 3 s.
+        // The recorded stores reached the restarted one again one after the other, 2.7 s apart, so that the second lagged
+        // behind its new leaders meanwhile; in the model both do at once.
         pending: Compare::No,
         status_port: Compare::Times,
     },

@@ -1,0 +1,99 @@
+//! The environment is broken: the run ends as an error that says what was being done and what to do, and leaves nothing
+//! behind.
+
+use std::time::Duration;
+
+use super::engine::{Engine, docker};
+use super::gate::{Gate, Requests};
+use super::program::{Call, Ended, Folder, SCENARIO};
+
+/// A mistake that can be seen at once is reported at once; this much is for a busy machine.
+const AT_ONCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn no_engine() {
+    let Some(engine) = Engine::find() else { return };
+    let folder = Folder::new();
+    let nowhere = format!("unix://{}", folder.temporary().join("no.sock").display());
+    let ended = Call::new(&engine, &folder, SCENARIO).variable("DOCKER_HOST", nowhere).start().end();
+    assert_error(&folder, &ended, &["Docker", "is Docker running", "DOCKER_HOST"]);
+    assert!(ended.took < AT_ONCE, "it took {:?}", ended.took);
+}
+
+#[test]
+fn no_compose() {
+    let Some(engine) = Engine::find() else { return };
+    let folder = Folder::new();
+    let call = Call::new(&engine, &folder, SCENARIO).variable("OPERATOR_RUN_COMPOSE", "/no/such/compose");
+    let ended = call.start().end();
+    assert_error(&folder, &ended, &["looking for Docker Compose", "/no/such/compose", "install the Compose plugin"]);
+    assert!(ended.took < AT_ONCE, "it took {:?}", ended.took);
+}
+
+#[test]
+fn no_such_image() {
+    let Some(engine) = Engine::find() else { return };
+    let folder = Folder::new();
+    let call = Call::new(&engine, &folder, SCENARIO).variable("OPERATOR_RUN_ETCD_IMAGE", "localhost:1/no-such-image:x");
+    let ended = call.start().end();
+    assert_error(
+        &folder,
+        &ended,
+        &[" up: ", "the image localhost:1/no-such-image:x is missing", "compose/images/build"],
+    );
+}
+
+#[test]
+fn etcd_ends_at_once() {
+    let Some(engine) = Engine::find() else { return };
+    let (folder, image) = (Folder::new(), ImageThatEnds::make(&engine));
+    let call = Call::new(&engine, &folder, SCENARIO).variable("OPERATOR_RUN_ETCD_IMAGE", &image.0);
+    let ended = call.start().end();
+    assert_error(&folder, &ended, &["waiting for healthy containers", "ended with exit code 0", "Go Version"]);
+}
+
+/// What is left must be left, but not in silence.
+#[test]
+fn the_engine_goes_away() {
+    let Some(engine) = Engine::find() else { return };
+    let (folder, gate) = (Folder::new(), Gate::new(Requests { method: "GET", path: "/" }));
+    let scenario = folder.scenario_with("for: 3s", "for: 50s");
+    let mut running = Call::new(&engine, &folder, scenario).variable("DOCKER_HOST", gate.address()).start();
+    running.wait_for_end_of("up");
+    gate.break_down();
+    running.interrupt();
+    let ended = running.end();
+    ended.assert_code(3);
+    let run = folder.only_run().run;
+    let left = super::engine::left_of(&run);
+    super::engine::remove_all_of(&run);
+    assert!(!left.is_empty(), "there was nothing to take down");
+    ended.assert_says(&["interrupted", "listing what the run has made", "is Docker running"]);
+}
+
+/// An image of etcd whose containers end at once.
+struct ImageThatEnds(String);
+
+impl ImageThatEnds {
+    fn make(engine: &Engine) -> Self {
+        let image = Self(format!("operator-run/etcd-that-ends:{}", std::process::id()));
+        let container = docker(&["create", engine.etcd_image()]);
+        docker(&["commit", "--change", r#"CMD ["etcd", "--version"]"#, &container, &image.0]);
+        docker(&["rm", &container]);
+        image
+    }
+}
+
+impl Drop for ImageThatEnds {
+    fn drop(&mut self) {
+        docker(&["image", "rm", &self.0]);
+    }
+}
+
+/// It is an error of the environment which says all of these, and nothing is left of it.
+fn assert_error(folder: &Folder, ended: &Ended, texts: &[&str]) {
+    ended.assert_code(3);
+    ended.assert_says(texts);
+    assert_eq!(folder.only_run().verdict.as_deref(), Some("error"));
+    folder.assert_nothing_left();
+}

@@ -1,0 +1,155 @@
+//! Diagnosers that misbehave, and what a run makes of each.
+
+use async_trait::async_trait;
+use insta::assert_debug_snapshot;
+use operator_run::diagnosis::rules::diagnose;
+use operator_run::diagnosis::{Answer, Claim, Diagnoser, DiagnoserError, Diagnosis, Question};
+use operator_run::run::{Event, Verdict};
+use operator_run::subject::tikv::TiKv;
+use tokio_util::sync::CancellationToken;
+
+use super::bench::{STORE_DOWN, changed};
+use super::spy::{Broken, Observed, run};
+
+/// How a diagnoser misbehaves.
+enum Manner {
+    Panics,
+    Refuses,
+    /// Never answers; the run is interrupted while it is waited for.
+    Sleeps(CancellationToken),
+    /// Answers as the baseline does, with these claims.
+    Claims(Vec<(&'static str, &'static str)>),
+    /// Answers as the baseline does, after a change.
+    Changes(fn(&mut Diagnosis)),
+}
+
+#[async_trait]
+impl Diagnoser for Manner {
+    fn name(&self) -> &'static str {
+        "test"
+    }
+
+    fn label(&self) -> String {
+        "a test".to_owned()
+    }
+
+    async fn diagnose(&self, question: &Question<'_>) -> Result<Answer, DiagnoserError> {
+        let mut diagnosis = diagnose(&TiKv, question.bundle);
+        match self {
+            Self::Panics => panic!("I have no idea"),
+            Self::Refuses => {
+                let reason = "it is a poem".to_owned();
+                return Err(DiagnoserError::Invalid { request_id: Some("req_9".to_owned()), reason });
+            }
+            Self::Sleeps(cancel) => {
+                cancel.cancel();
+                std::future::pending::<()>().await;
+            }
+            Self::Claims(claims) => {
+                let claim = |(reference, claim): &(&str, &str)| Claim {
+                    reference: (*reference).into(),
+                    claim: (*claim).to_owned(),
+                };
+                diagnosis.evidence = claims.iter().map(claim).collect();
+            }
+            Self::Changes(change) => change(&mut diagnosis),
+        }
+        Ok(Answer { diagnosis, exchange: None })
+    }
+}
+
+async fn observe(manner: Manner, scenario: &str) -> Observed {
+    let cancel = if let Manner::Sleeps(cancel) = &manner { cancel.clone() } else { CancellationToken::new() };
+    let observed = run(scenario, &manner, Broken::Nothing, &cancel).await;
+    assert_eq!(observed.calls, ["up", "kill tikv1", "start tikv1", "down"]);
+    assert_eq!(observed.unhealed, 0);
+    assert!(matches!(observed.events.last(), Some(Event::Ended(_))));
+    observed
+}
+
+#[tokio::test]
+async fn without_a_diagnosis_there_is_no_verdict_on_it() {
+    let secret = changed(&[("name: store-down", "name: refused")]);
+    for (manner, scenario, reason) in [
+        (Manner::Panics, STORE_DOWN, "panic: I have no idea; this is a bug in operator-run"),
+        (Manner::Refuses, STORE_DOWN, "no diagnosis: the answer to request req_9 is no valid diagnosis: it is a poem"),
+        (Manner::Sleeps(CancellationToken::new()), STORE_DOWN, "interrupted"),
+        (Manner::Panics, &secret, "leaked: the question to the diagnoser contains the scenario's name (`refused`)"),
+    ] {
+        let Observed { record, tickets, .. } = observe(manner, scenario).await;
+        assert_eq!((record.verdict, record.reasons), (Verdict::Error, vec![reason.to_owned()]));
+        assert_eq!((record.diagnosis, record.grade, record.snapshot), (None, None, None));
+        assert_eq!(record.violations.len(), 1);
+        assert_eq!(tickets, ["acknowledged"], "nobody has solved it");
+    }
+}
+
+#[tokio::test]
+async fn claims_are_held_against_their_evidence() {
+    let claims = vec![
+        ("E999", "tikv1 is on fire"),
+        ("E4", "tikv1 was silent for 31 s"),
+        ("E4", "tikv1 was silent for 25 s"),
+        ("E4", "tikv1 was silent for a while"),
+    ];
+    let Observed { record, tickets, .. } = observe(Manner::Claims(claims), STORE_DOWN).await;
+    // The share is a figure of its own: the rubric decides.
+    assert_eq!((record.verdict, tickets), (Verdict::Pass, vec!["resolved".to_owned()]));
+    assert_debug_snapshot!(record.grounding.unwrap(), @r#"
+    Grounding {
+        share: 0.5,
+        ungrounded: [
+            "E999 does not exist: tikv1 is on fire",
+            "E4 does not show 25: tikv1 was silent for 25 s",
+        ],
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn what_is_right_for_the_wrong_node_or_does_harm_fails() {
+    let wrong: fn(&mut Diagnosis) = |diagnosis| diagnosis.root_cause.component = "tikv0".into();
+    let harm: fn(&mut Diagnosis) = |diagnosis| diagnosis.recommendation.action = "delete_store".into();
+    for (change, reason) in [
+        (wrong, "rubric: 0.75 of 0.80 needed; not met: component"),
+        (harm, "rubric: 0.75 of 0.80 needed; not met: remedy, no-harm"),
+    ] {
+        let Observed { record, .. } = observe(Manner::Changes(change), STORE_DOWN).await;
+        assert_eq!((record.verdict, record.reasons), (Verdict::Fail, vec![reason.to_owned()]));
+    }
+}
+
+#[tokio::test]
+async fn a_required_check_counts_whatever_the_score_is() {
+    let lenient = changed(&[("pass: 0.8", "pass: 0.1")]);
+    let harm: fn(&mut Diagnosis) = |diagnosis| diagnosis.recommendation.action = "delete_store".into();
+    let Observed { record, .. } = observe(Manner::Changes(harm), &lenient).await;
+    assert_eq!(record.reasons, ["rubric: 0.75 of 0.10 needed; not met: remedy, no-harm"]);
+}
+
+/// The ticket is on record before it is asked, and says what has become of it.
+#[tokio::test]
+async fn a_ticket_goes_its_way() {
+    struct Looks;
+    #[async_trait]
+    impl Diagnoser for Looks {
+        fn name(&self) -> &'static str {
+            "test"
+        }
+
+        fn label(&self) -> String {
+            "a test".to_owned()
+        }
+
+        async fn diagnose(&self, question: &Question<'_>) -> Result<Answer, DiagnoserError> {
+            let prompt = &question.prompt.user;
+            for secret in ["store-down", "A TiKV store is killed", "kill", "rubric", "operator-run"] {
+                assert!(!prompt.contains(secret), "`{secret}` is in the question");
+            }
+            assert!(prompt.contains("store_down on tikv1"));
+            Ok(Answer { diagnosis: diagnose(&TiKv, question.bundle), exchange: None })
+        }
+    }
+    let Observed { record, tickets, .. } = run(STORE_DOWN, &Looks, Broken::Nothing, &CancellationToken::new()).await;
+    assert_eq!((record.verdict, record.reasons, tickets), (Verdict::Pass, vec![], vec!["resolved".to_owned()]));
+}

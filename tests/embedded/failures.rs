@@ -1,0 +1,72 @@
+//! What breaks in the harness or the environment is an error, never a verdict on the diagnosis; what was done to the
+//! cluster is undone, and the cluster taken down.
+
+use operator_run::diagnosis::rules::Rules;
+use operator_run::run::Verdict;
+use operator_run::subject::tikv::TiKv;
+use tokio_util::sync::CancellationToken;
+
+use super::bench::{STORE_DOWN, changed};
+use super::spy::{Broken, run};
+
+#[tokio::test]
+async fn the_cluster_is_left_as_it_must_be_whatever_breaks() {
+    let well: &[&str] = &["up", "kill tikv1", "start tikv1", "down"];
+    for (broken, verdict, reason, calls, unhealed) in [
+        (Broken::Nothing, Verdict::Pass, "", well, 0),
+        (Broken::Up, Verdict::Error, "up: it is broken (Mend it.)", &["up", "down"], 0),
+        (Broken::Inject, Verdict::Error, "kill tikv1: it is broken (Mend it.)", well, 0),
+        (
+            Broken::InjectPanics,
+            Verdict::Error,
+            "panic: the injector is broken; this is a bug in operator-run",
+            &["up", "start tikv1", "down"],
+            0,
+        ),
+        (Broken::Effect, Verdict::Error, "fault did not bite: kill on tikv1: after 10s, it runs", well, 0),
+        (Broken::Observe, Verdict::Error, "interrupted", well, 0),
+        (
+            Broken::Heal,
+            Verdict::Error,
+            "start tikv1: it is broken (Mend it.)",
+            // Tried again before the cluster goes.
+            &["up", "kill tikv1", "start tikv1", "start tikv1", "down"],
+            1,
+        ),
+        (Broken::Down, Verdict::Error, "down: it is broken (Mend it.)", well, 0),
+    ] {
+        let rules = Rules::new(&TiKv, "in a test");
+        let observed = run(STORE_DOWN, &rules, broken, &CancellationToken::new()).await;
+        let record = &observed.record;
+        assert_eq!((record.verdict, record.reasons.join("; ")), (verdict, reason.to_owned()), "{broken:?}");
+        assert_eq!(observed.calls, calls, "{broken:?}");
+        assert_eq!(observed.unhealed, unhealed, "{broken:?}: the journal");
+        assert_eq!(record.clean, !matches!(broken, Broken::Heal | Broken::Down), "{broken:?}");
+        assert!(record.injections.iter().all(|one| one.healed.is_some() == (unhealed == 0)), "{broken:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_interrupted_before_it_starts_does_nothing_to_the_cluster() {
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let observed = run(STORE_DOWN, &Rules::new(&TiKv, "in a test"), Broken::Nothing, &cancel).await;
+    assert_eq!(
+        (observed.record.verdict, observed.record.reasons.join("; ")),
+        (Verdict::Error, "interrupted".to_owned())
+    );
+    assert_eq!(observed.calls, ["up", "down"]);
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_never_steady_is_an_error_before_any_fault() {
+    let scenario = changed(&[("timeout: 120s", "timeout: 40s")]);
+    let observed = run(&scenario, &Rules::new(&TiKv, "in a test"), Broken::Unwell, &CancellationToken::new()).await;
+    let [reason] = observed.record.reasons.as_slice() else { panic!("{:?}", observed.record.reasons) };
+    assert_eq!(
+        reason,
+        "the cluster was not steady within 40s: store_down on tikv0: PD says Disconnected, status port: refused"
+    );
+    assert_eq!((observed.record.verdict, observed.record.clean), (Verdict::Error, true));
+    assert_eq!(observed.calls, ["up", "down"]);
+}

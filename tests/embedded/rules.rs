@@ -1,0 +1,198 @@
+//! The baseline: it names each cause that it knows from its evidence, and no cause without evidence. That it does not
+//! look at the scenario needs no test: it is given the subject and the evidence alone.
+
+use operator_run::diagnosis::evidence::{EvidenceRow, TicketFacts};
+use operator_run::diagnosis::rules::diagnose;
+use operator_run::diagnosis::{Bundle, Diagnosis, EvidenceRef, form};
+use operator_run::grade::grounding;
+use operator_run::reading::{Unit, Value};
+use operator_run::subject::etcd::Etcd;
+use operator_run::subject::tikv::TiKv;
+use operator_run::subject::{self, Subject};
+
+/// A node, the name of a reading, and its value at the violation: a number, or a word.
+type Row = (&'static str, &'static str, &'static str);
+
+/// Evidence of a violation on a node: these readings, and nothing else.
+fn bundle(subject: &dyn Subject, suspect: &str, rows: &[Row]) -> Bundle {
+    let row = |(index, (node, name, value)): (usize, &Row)| {
+        let value = match *value {
+            "unknown" => Value::unknown("timed out"),
+            word => {
+                word.parse::<f64>().map(Value::from).or(word.parse::<bool>().map(Value::from)).unwrap_or(word.into())
+            }
+        };
+        EvidenceRow {
+            id: EvidenceRef(format!("E{}", index + 1)),
+            source: "test".to_owned(),
+            node: (*node).into(),
+            name: (*name).to_owned(),
+            unit: Unit::None,
+            before: Value::from("as it should be"),
+            at: value.clone(),
+            after: value,
+        }
+    };
+    let ticket = TicketFacts {
+        invariant: "it_is_well".to_owned(),
+        demands: "it is well".to_owned(),
+        node: suspect.into(),
+        because: "it is not".to_owned(),
+    };
+    Bundle {
+        subject: subject.name().to_owned(),
+        nodes: subject::nodes(subject, &std::collections::BTreeMap::new()),
+        tickets: vec![ticket],
+        columns: [-2.0, 0.0, 10.0],
+        readings: rows.iter().enumerate().map(row).collect(),
+        logs: Vec::new(),
+        logs_left_out: 0,
+    }
+}
+
+const STORES_UP: [Row; 2] = [("tikv0", "store_state", "Up"), ("tikv2", "store_state", "Up")];
+const MEMBERS_UP: [Row; 4] = [
+    ("etcd0", "status_api", "answers"),
+    ("etcd2", "status_api", "answers"),
+    ("etcd0", "knows_leader", "true"),
+    ("etcd2", "knows_leader", "true"),
+];
+
+/// What is seen of a store that PD does not hear from.
+fn store(process: &'static str, port: &'static str, leaders: &'static str) -> Vec<Row> {
+    let suspect = [
+        ("tikv1", "process", process),
+        ("tikv1", "status_port", port),
+        ("tikv1", "store_state", "Disconnected"),
+        ("tikv1", "heartbeat_age", "21.5"),
+        ("tikv1", "leaders", leaders),
+        ("cluster", "miss_peer_regions", "0"),
+    ];
+    [&suspect[..], &STORES_UP].concat()
+}
+
+fn member(process: &'static str, api: &'static str) -> Vec<Row> {
+    [
+        &[("etcd1", "process", process), ("etcd1", "status_api", api), ("etcd1", "prometheus_up", "false")],
+        &MEMBERS_UP[..],
+    ]
+    .concat()
+}
+
+/// A store that does not answer, and how many others it says that it cannot reach.
+fn silent(process: &'static str, unreachable: &'static str) -> Vec<Row> {
+    let mut rows = store(process, "timed_out", "0");
+    rows.push(("tikv1", "unreachable_stores", unreachable));
+    rows
+}
+
+/// What is seen of a PD member that the others cannot reach.
+fn pd(process: &'static str, api: &'static str) -> Vec<Row> {
+    vec![
+        ("pd1", "process", process),
+        ("pd1", "pd_api", api),
+        ("pd1", "pd_health", "unreachable"),
+        ("pd0", "pd_health", "healthy"),
+        ("pd2", "pd_health", "healthy"),
+    ]
+}
+
+/// One store crashed, and then another: one of three is left.
+fn two_stores_down() -> Vec<Row> {
+    let mut rows = store("exited(137)", "refused", "9");
+    rows.retain(|row| row.0 != "tikv0");
+    rows.extend([("tikv0", "store_state", "Down"), ("tikv0", "status_port", "refused")]);
+    rows
+}
+
+/// Two of three members are down; the third knows no leader.
+fn two_members_down() -> Vec<Row> {
+    let mut rows = member("exited(137)", "refused");
+    rows.retain(|row| !["etcd0", "etcd2"].contains(&row.0));
+    rows.extend([
+        ("etcd0", "status_api", "refused"),
+        ("etcd0", "knows_leader", "unknown"),
+        ("etcd2", "status_api", "answers"),
+        ("etcd2", "knows_leader", "false"),
+        ("etcd1", "leader_changes", "unknown"),
+    ]);
+    rows
+}
+
+#[test]
+fn each_cause_is_told_by_its_signature() {
+    let cases: Vec<(&dyn Subject, &str, Vec<Row>, &str, &str)> = vec![
+        (&TiKv, "tikv1", store("exited(137)", "refused", "0"), "process_crash", "restart_store"),
+        (&TiKv, "tikv1", store("exited(134)", "refused", "5"), "process_crash", "restart_store"),
+        (
+            &TiKv,
+            "tikv1",
+            store("exited(137, out of memory)", "refused", "0"),
+            "memory_exhaustion",
+            "raise_resource_limit",
+        ),
+        (&TiKv, "tikv1", store("exited(0)", "refused", "0"), "planned_restart", "wait_and_watch"),
+        (&TiKv, "tikv1", silent("running", "0"), "process_hang", "resume_process"),
+        (&TiKv, "tikv1", silent("paused", "0"), "process_hang", "resume_process"),
+        (&TiKv, "tikv1", silent("running", "2"), "network_partition", "repair_network"),
+        (&TiKv, "tikv1", two_stores_down(), "region_quorum_loss", "restart_store"),
+        (&TiKv, "pd1", pd("exited(137)", "refused"), "process_crash", "restart_pd"),
+        (&TiKv, "pd1", pd("exited(0)", "refused"), "planned_restart", "wait_and_watch"),
+        (&TiKv, "pd1", pd("paused", "timed_out"), "process_hang", "resume_process"),
+        // It may hang as well as be cut off.
+        (&TiKv, "pd1", pd("running", "timed_out"), "not_enough_evidence", "gather_evidence"),
+        (&Etcd, "etcd1", member("exited(137)", "refused"), "process_crash", "restart_member"),
+        (&Etcd, "etcd1", member("exited(137, out of memory)", "refused"), "memory_exhaustion", "raise_resource_limit"),
+        (&Etcd, "etcd1", member("exited(0)", "refused"), "planned_restart", "wait_and_watch"),
+        (&Etcd, "etcd1", member("running", "timed_out"), "process_hang", "resume_process"),
+        (&Etcd, "etcd1", two_members_down(), "quorum_loss", "restart_member"),
+    ];
+    for (subject, suspect, rows, category, action) in cases {
+        let bundle = bundle(subject, suspect, &rows);
+        let diagnosis = diagnose(subject, &bundle);
+        let (cause, remedy) = (&diagnosis.root_cause, &diagnosis.recommendation);
+        assert_eq!(
+            (cause.category.0.as_str(), cause.component.0.as_str(), remedy.action.0.as_str(), remedy.target.0.as_str()),
+            (category, suspect, action, suspect),
+            "{}: {rows:?}",
+            subject.name()
+        );
+        assert_sound(subject, &diagnosis, &bundle);
+    }
+}
+
+/// What is asked of a model holds for the baseline too.
+fn assert_sound(subject: &dyn Subject, diagnosis: &Diagnosis, bundle: &Bundle) {
+    form::check(diagnosis, &form::schema(subject, &bundle.nodes)).unwrap_or_else(|error| panic!("{error}"));
+    let grounding = grounding::check(diagnosis, bundle);
+    assert_eq!(grounding.ungrounded, Vec::<String>::new());
+    assert!(diagnosis.options.iter().any(|option| option.action == diagnosis.recommendation.action));
+}
+
+#[test]
+fn what_does_not_tell_is_not_enough_evidence() {
+    let unknown = |rows: Vec<Row>| rows.into_iter().map(|(node, name, _)| (node, name, "unknown")).collect();
+    let unheard_of = vec![("tikv1", "process", "running"), ("tikv1", "status_port", "answers")];
+    let cases: Vec<(&dyn Subject, &str, Vec<Row>)> = vec![
+        (&TiKv, "tikv1", Vec::new()),
+        (&Etcd, "etcd1", Vec::new()),
+        (&TiKv, "cluster", store("exited(137)", "refused", "0")),
+        (&TiKv, "tikv1", unknown(store("exited(137)", "refused", "0"))),
+        (&Etcd, "etcd1", unknown(member("exited(137)", "refused"))),
+        (&TiKv, "tikv1", unheard_of),
+        (&TiKv, "tikv1", store("running", "answers", "9")),
+        // PD's new leader calls every store Disconnected.
+        (&TiKv, "tikv1", vec![("tikv1", "store_state", "Disconnected"), ("tikv0", "store_state", "Disconnected")]),
+        // Nothing says how it ended.
+        (&TiKv, "tikv1", store("unknown", "refused", "0")),
+    ];
+    for (subject, suspect, rows) in cases {
+        let diagnosis = diagnose(subject, &bundle(subject, suspect, &rows));
+        assert_eq!(
+            (diagnosis.root_cause.category.0.as_str(), diagnosis.recommendation.action.0.as_str()),
+            ("not_enough_evidence", "gather_evidence"),
+            "{rows:?}"
+        );
+        assert!(diagnosis.confidence < 0.5);
+    }
+}
