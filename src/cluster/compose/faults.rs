@@ -24,11 +24,10 @@ pub(super) async fn inject(docker: &Docker, run: &str, fault: &Fault) -> Result<
         }
         FaultKind::Stop => {
             let options = StopContainerOptionsBuilder::default().t(STOP_WITHIN_SECONDS).build();
-            // If it has ended already, the engine says so, which is no error.
             let stopped = docker.stop_container(&container, Some(options)).await;
             stopped.map_err(|error| engine_error(&format!("stopping {node}"), &error))
         }
-        FaultKind::Pause => unless_so(docker.pause_container(&container).await, &format!("pausing {node}")),
+        FaultKind::Pause => unless_done(docker.pause_container(&container).await, &format!("pausing {node}")),
         FaultKind::Partition => Err(not_here(node)),
     }
 }
@@ -44,14 +43,14 @@ pub(super) async fn heal(docker: &Docker, run: &str, undo: &Undo) -> Result<(), 
         }
         Undo::Resume { node } => {
             let container = container_id(docker, run, node).await?;
-            unless_so(docker.unpause_container(&container).await, &format!("letting {node} go on"))
+            unless_done(docker.unpause_container(&container).await, &format!("letting {node} go on"))
         }
         Undo::Reconnect { node } => Err(not_here(node)),
     }
 }
 
-/// What came of pausing a container or letting it go on. 409 says that it is paused already, or is not paused.
-fn unless_so(outcome: Result<(), DockerError>, step: &str) -> Result<(), ClusterError> {
+/// What came of pausing or its opposite. Unlike with a start, the engine refuses what is so already.
+fn unless_done(outcome: Result<(), DockerError>, step: &str) -> Result<(), ClusterError> {
     match outcome {
         Err(DockerError::DockerResponseServerError { status_code: 409, .. }) => Ok(()),
         outcome => outcome.map_err(|error| engine_error(step, &error)),
