@@ -1,5 +1,6 @@
 //! Arguments become a plan here, and the plan's end an exit code: one file a subcommand.
 
+mod cluster;
 mod exit;
 mod run;
 mod schema;
@@ -23,6 +24,7 @@ Examples:
   operator-run 'scenarios/store-*.yaml' --json      run records, one JSON document a line
   operator-run scenarios/store-down.yaml --accept   accept the diagnosis as the new snapshot
   operator-run tickets 3                            a ticket and its diagnosis, as Markdown
+  operator-run cluster up --port-base 12000         a modelled cluster for curl, a browser or Prometheus
 
 Exit codes:
     0  every scenario passed
@@ -68,6 +70,8 @@ struct Arguments {
 enum Command {
     /// Lists tickets, or shows one with its diagnosis as Markdown.
     Tickets(tickets::TicketsArgs),
+    /// Serves a modelled cluster on ports of this machine.
+    Cluster(cluster::ClusterArgs),
     /// Prints the JSON Schema of scenario files, for editors.
     Schema,
 }
@@ -90,6 +94,7 @@ pub fn main() -> ExitCode {
                 run::run(&arguments.run, &arguments.db, &screen, &cancel).await
             }
             Some(Command::Tickets(tickets)) => tickets::show(tickets, &arguments.db),
+            Some(Command::Cluster(arguments)) => cluster::run(arguments).await,
             Some(Command::Schema) => schema::print_schema(),
         }
     });

@@ -8,14 +8,22 @@ use super::exit::{Exit, complain};
 
 /// Listens for SIGINT, SIGTERM and SIGHUP from now on.
 pub(super) fn listen(cancel: &CancellationToken, screen: &MultiProgress) {
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let signals: Result<Vec<Signal>, std::io::Error> = kinds.into_iter().map(signal).collect();
-    match signals {
+    match all() {
         Ok(signals) => {
             tokio::spawn(count(signals, cancel.clone(), screen.clone()));
         }
         Err(error) => tracing::warn!("cannot listen for signals, so an interruption will not heal: {error}"),
     }
+}
+
+/// Listens from now on, and waits for the first of them.
+pub(super) fn next() -> Result<impl Future<Output = ()>, std::io::Error> {
+    let mut signals = all()?;
+    Ok(async move { any(&mut signals).await })
+}
+
+fn all() -> Result<Vec<Signal>, std::io::Error> {
+    [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].into_iter().map(signal).collect()
 }
 
 async fn count(mut signals: Vec<Signal>, cancel: CancellationToken, screen: MultiProgress) {

@@ -11,4 +11,5 @@ mod gate;
 mod interrupted;
 mod library;
 mod program;
+mod promql;
 mod scenario;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::bodies;
 use super::model::{Model, Place};
+use super::{bodies, metrics, prometheus};
 use crate::http::{HttpError, Request, Response};
 
 /// A follower without a leader looks for one so long before it gives up
@@ -15,6 +15,7 @@ const LEADER_WAIT: Duration = Duration::from_secs(3);
 /// (`pd:server/api/health.go`).
 const PING_WAIT: Duration = Duration::from_secs(3);
 const PREFIX: &str = "/pd/api/v1";
+const METRICS: &str = "/metrics";
 const JSON: &str = "application/json; charset=UTF-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 /// What Go's server says of a body whose type the handler did not set and that does not look like text.
@@ -31,6 +32,9 @@ pub(super) enum Answer {
 
 /// Answers a request as the model is now.
 pub(super) fn answer(model: &Model, request: &Request) -> Result<Answer, HttpError> {
+    if request.authority == prometheus::AUTHORITY {
+        return Ok(Answer::Now(prometheus::answer(model, request)));
+    }
     let place = request.authority.split_once(':').and_then(|(host, port)| match (model.place(host)?, port) {
         (place @ Place::Pd(_), "2379") | (place @ Place::Tikv(_), "20180") => Some(place),
         _ => None,
@@ -41,10 +45,22 @@ pub(super) fn answer(model: &Model, request: &Request) -> Result<Answer, HttpErr
     }
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
     match place {
-        Place::Pd(index) if model.members[index].serves(model.now) => Ok(pd(model, request, path, query)),
-        Place::Tikv(index) if model.stores[index].serves() => Ok(Answer::Now(tikv(request, path))),
+        Place::Pd(index) if model.members[index].serves(model.now) => Ok(match path {
+            METRICS => Answer::Now(metrics(model, place)),
+            _ => pd(model, request, path, query),
+        }),
+        Place::Tikv(index) if model.stores[index].serves() => Ok(Answer::Now(match path {
+            METRICS => metrics(model, place),
+            _ => tikv(request, path),
+        })),
         _ => Err(HttpError::Refused { url: request.url() }),
     }
+}
+
+fn metrics(model: &Model, place: Place) -> Response {
+    let [go, rust] = metrics::CONTENT_TYPES;
+    let content_type = if matches!(place, Place::Pd(_)) { go } else { rust };
+    response(200, content_type, &metrics::exposition(model, place))
 }
 
 /// TiKV's status port (`tikv:src/server/status_server/mod.rs`).

@@ -246,14 +246,14 @@ fn status(model: &Model, index: usize, store: &Store, heard: jiff::Timestamp) ->
 }
 
 /// The size of a small region, in MiB: PD never shows less than 1.
-const APPROXIMATE_SIZE: u64 = 1;
+pub(super) const APPROXIMATE_SIZE: u64 = 1;
 /// `low-space-ratio` (`pd:pkg/schedule/config/config.go`).
-const LOW_SPACE_RATIO: f64 = 0.8;
+pub(super) const LOW_SPACE_RATIO: f64 = 0.8;
 
 /// PD's score of a store by its space, formula v2 (`pd:pkg/core/store.go`, `regionScoreV2`). Space in bytes, size in
 /// MiB.
 #[expect(clippy::cast_precision_loss, reason = "PD computes in float64 too")]
-fn region_score(capacity: u64, available: u64, size: u64) -> f64 {
+pub(super) fn region_score(capacity: u64, available: u64, size: u64) -> f64 {
     const GIB: f64 = (1_u64 << 30) as f64;
     let (capacity, available, size) = (capacity as f64 / GIB, available as f64 / GIB, size as f64);
     let floor = (capacity * (1.0 - LOW_SPACE_RATIO)).max(50.0);
@@ -267,7 +267,7 @@ fn region_score(capacity: u64, available: u64, size: u64) -> f64 {
     }
 }
 
-fn known_regions(model: &Model) -> impl Iterator<Item = &Region> {
+pub(super) fn known_regions(model: &Model) -> impl Iterator<Item = &Region> {
     model.regions.iter().filter(|region| region.known_leader.is_some())
 }
 

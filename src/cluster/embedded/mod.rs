@@ -12,11 +12,15 @@ pub mod go_format;
 mod layout;
 mod lines;
 mod log;
+mod metrics;
 mod model;
 mod pd;
 mod process;
+mod prometheus;
+pub mod promql;
 mod region;
 mod schedule;
+pub mod serve;
 mod shutdown;
 mod store;
 

@@ -8,8 +8,10 @@ use fastrand::Rng;
 use super::layout::{self, Allocator};
 use super::lines;
 use super::log::Log;
+use super::metrics::{self, Metrics};
 use super::pd::{Leadership, Member, Phase, Turn};
 use super::process::Process;
+use super::prometheus::{self, Prometheus};
 use super::region::{Change, Region, StoreLink};
 use super::schedule::Scheduler;
 use super::store::{CONNECT_TIMEOUT, CONNECTED_AFTER, START_UP, STORE_HEARTBEAT, Store};
@@ -50,6 +52,8 @@ pub(super) struct Model {
     next_keepalive: Duration,
     pub(super) scheduler: Scheduler,
     pub(super) log: Log,
+    pub(super) metrics: Metrics,
+    pub(super) prometheus: Prometheus,
 }
 
 impl Model {
@@ -69,6 +73,8 @@ impl Model {
             next_keepalive: Duration::MAX,
             scheduler: Scheduler::default(),
             log: Log::default(),
+            metrics: Metrics::new(topology),
+            prometheus: Prometheus::new(topology),
             random,
         }
     }
@@ -114,6 +120,8 @@ impl Model {
             }
             schedule::step(self, since, now);
         }
+        metrics::step(self, now);
+        prometheus::step(self, now);
     }
 
     /// Whether a store that can be heard has found PD's leader.
@@ -293,6 +301,7 @@ impl Model {
     /// A region's leader sends its heartbeat to PD.
     pub(super) fn report_region(&mut self, region: usize, now: Duration) {
         let links = self.links();
+        self.metrics.region_reported(self.leadership.leader(), self.regions[region].leader_store());
         let region = &mut self.regions[region];
         if let Some((from, to)) = region.report(now, &links)
             && let Some(leader) = self.leadership.leader()

@@ -20,9 +20,9 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// PD writes a store's last heartbeat to etcd this often (`pd:pkg/core/store.go`, `storePersistInterval`).
 const PERSIST_INTERVAL: Duration = Duration::from_mins(5);
 /// A store silent for longer is Disconnected (`pd:pkg/core/store.go`, `storeDisconnectDuration`).
-const DISCONNECTED_AFTER: Duration = Duration::from_secs(20);
+pub(super) const DISCONNECTED_AFTER: Duration = Duration::from_secs(20);
 /// A store silent for longer is Down (`pd:pkg/schedule/config/config.go`, `max-store-down-time`).
-const DOWN_AFTER: Duration = Duration::from_mins(30);
+pub(super) const DOWN_AFTER: Duration = Duration::from_mins(30);
 
 /// What a heartbeat says of a store.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,56 @@
+//! The families: names, types and help texts, as recorded.
+
+/// The type of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Kind {
+    Counter,
+    Gauge,
+}
+
+/// A family of samples.
+#[derive(Debug)]
+pub(in super::super) struct Family {
+    pub(in super::super) name: &'static str,
+    pub(in super::super) kind: Kind,
+    pub(in super::super) help: &'static str,
+}
+
+const fn gauge(name: &'static str, help: &'static str) -> Family {
+    Family { name, kind: Kind::Gauge, help }
+}
+
+const fn counter(name: &'static str, help: &'static str) -> Family {
+    Family { name, kind: Kind::Counter, help }
+}
+
+pub(super) static START_TIME: Family =
+    gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.");
+
+// PD and the etcd in it.
+pub(super) static ETCD_HAS_LEADER: Family =
+    gauge("etcd_server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.");
+pub(super) static ETCD_ID: Family =
+    gauge("etcd_server_id", "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.");
+pub(super) static ETCD_IS_LEADER: Family =
+    gauge("etcd_server_is_leader", "Whether or not this member is a leader. 1 if is, 0 otherwise.");
+pub(super) static ETCD_LEADER_CHANGES: Family =
+    counter("etcd_server_leader_changes_seen_total", "The number of leader changes seen.");
+pub(super) static CLUSTER_HEALTH: Family = gauge("pd_cluster_health_status", "Status of the cluster.");
+pub(super) static CLUSTER_METADATA: Family = gauge("pd_cluster_metadata", "Record critical metadata.");
+pub(super) static CLUSTER_STATUS: Family = gauge("pd_cluster_status", "Status of the cluster.");
+pub(super) static REGIONS_STATUS: Family = gauge("pd_regions_status", "Status of the regions.");
+pub(super) static REGION_HEARTBEAT: Family = counter("pd_scheduler_region_heartbeat", "Counter of region heartbeat.");
+pub(super) static STORE_STATUS: Family = gauge("pd_scheduler_store_status", "Store status for schedule");
+pub(super) static TSO_ROLE: Family =
+    gauge("pd_tso_role", "Indicate the PD server role info, whether it's a TSO allocator.");
+pub(super) static MEMBER_ROLE: Family = gauge("service_member_role", "The leader/primary of services");
+
+// TiKV.
+pub(super) static HEARTBEAT_MESSAGES: Family =
+    counter("tikv_pd_heartbeat_message_total", "Total number of PD heartbeat messages.");
+pub(super) static REGION_COUNT: Family =
+    gauge("tikv_raftstore_region_count", "Number of regions collected in region_collector");
+pub(super) static SLOW_SCORE: Family = gauge("tikv_raftstore_slow_score", "Slow score of the store.");
+pub(super) static SERVER_INFO: Family =
+    gauge("tikv_server_info", "Indicate the tikv server info, and the value is the server startup timestamp(s).");
+pub(super) static STORE_SIZE: Family = gauge("tikv_store_size_bytes", "Size of storage.");

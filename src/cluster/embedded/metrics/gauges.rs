@@ -1,0 +1,151 @@
+//! What nodes keep for their `/metrics` between two scrapes: counters, and gauges that they set now and then.
+
+use std::time::Duration;
+
+use super::super::Topology;
+use super::super::model::Model;
+use super::super::pd::Phase;
+use super::pd::ClusterGauges;
+
+/// PD's leader sets the gauges of the cluster this often (`pd:server/cluster/cluster.go`,
+/// `metricsCollectionJobInterval`), and a store those of its regions
+/// (`tikv:components/raftstore/src/store/worker/pd.rs`).
+const FLUSH: Duration = Duration::from_secs(10);
+
+/// What a member of PD keeps. It begins anew with its process.
+#[derive(Debug, Clone, Default)]
+pub(super) struct MemberMetrics {
+    process: Option<Duration>,
+    /// The term in which it last saw a leader of etcd, and who that was.
+    seen: Option<(u64, usize)>,
+    pub(super) leader_changes: u64,
+    /// It leads PD, or has.
+    pub(super) has_led: bool,
+    /// The heartbeats of regions that it took from each store.
+    pub(super) region_heartbeats: Vec<u64>,
+}
+
+impl MemberMetrics {
+    /// The leader of etcd that the member believes in.
+    pub(super) fn etcd_leader(&self) -> Option<usize> {
+        self.seen.map(|(_, leader)| leader)
+    }
+}
+
+/// What a store keeps. It begins anew with its process.
+#[derive(Debug, Clone, Default)]
+pub(super) struct StoreMetrics {
+    process: Option<Duration>,
+    /// How many regions it has and leads, once it has counted them.
+    pub(super) regions: Option<(u64, u64)>,
+    /// Capacity and use in bytes, once it has looked.
+    pub(super) size: Option<(u64, u64)>,
+    /// The heartbeats of regions that it has sent.
+    pub(super) region_heartbeats: u64,
+}
+
+/// What all nodes keep.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Metrics {
+    pub(super) members: Vec<MemberMetrics>,
+    pub(super) stores: Vec<StoreMetrics>,
+    /// What PD's leader last said of the cluster, and who that was.
+    pub(super) cluster: Option<(usize, ClusterGauges)>,
+    next_cluster: Duration,
+    next_stores: Duration,
+}
+
+impl Metrics {
+    pub(in super::super) fn new(topology: &Topology) -> Self {
+        Self {
+            members: vec![MemberMetrics::default(); topology.pd],
+            stores: vec![StoreMetrics::default(); topology.tikv],
+            cluster: None,
+            next_cluster: Duration::ZERO,
+            next_stores: Duration::ZERO,
+        }
+    }
+
+    /// A store has sent a region's heartbeat to PD's leader.
+    pub(in super::super) fn region_reported(&mut self, pd_leader: Option<usize>, store: Option<usize>) {
+        let Some(store) = store else { return };
+        self.stores[store].region_heartbeats += 1;
+        let stores = self.stores.len();
+        if let Some(leader) = pd_leader {
+            let taken = &mut self.members[leader].region_heartbeats;
+            taken.resize(stores, 0);
+            taken[store] += 1;
+        }
+    }
+}
+
+/// Every node looks after its metrics.
+pub(in super::super) fn step(model: &mut Model, now: Duration) {
+    for index in 0..model.members.len() {
+        step_member(model, index, now);
+    }
+    let leader = model.leadership.leader();
+    if leader.is_none() || model.metrics.cluster.as_ref().is_some_and(|(of, _)| Some(*of) != leader) {
+        model.metrics.cluster = None;
+    }
+    if let Phase::Serving { leader, since } = model.leadership.phase {
+        model.metrics.members[leader].has_led = true;
+        model.metrics.next_cluster = model.metrics.next_cluster.max(since + FLUSH);
+        if now >= model.metrics.next_cluster {
+            model.metrics.next_cluster = now + FLUSH;
+            model.metrics.cluster = Some((leader, ClusterGauges::of(model, now)));
+        }
+    }
+    if now >= model.metrics.next_stores {
+        model.metrics.next_stores = now + FLUSH;
+        step_stores(model);
+    }
+}
+
+fn step_member(model: &mut Model, index: usize, now: Duration) {
+    let member = &model.members[index];
+    let process = member.process.running_since();
+    if model.metrics.members[index].process != process {
+        model.metrics.members[index] = MemberMetrics { process, ..MemberMetrics::default() };
+    }
+    if !member.serves(now) {
+        return;
+    }
+    let metrics = &mut model.metrics.members[index];
+    match model.leadership.phase {
+        Phase::Serving { leader, .. }
+        | Phase::KeyHeld { winner: leader, .. }
+        | Phase::Campaigning { winner: leader, .. } => {
+            let seen = Some((model.leadership.term, leader));
+            if metrics.seen != seen {
+                metrics.seen = seen;
+                metrics.leader_changes += 1;
+            }
+        }
+        // Until it asks for votes itself it believes in the leader that it had.
+        Phase::Electing { .. } => {}
+        Phase::Lost => metrics.seen = None,
+    }
+}
+
+fn step_stores(model: &mut Model) {
+    let mut counts = vec![(0, 0); model.stores.len()];
+    for region in &model.regions {
+        for peer in &region.peers {
+            counts[peer.store].0 += 1;
+        }
+        if let Some(store) = region.leader_store() {
+            counts[store].1 += 1;
+        }
+    }
+    for ((store, metrics), counts) in model.stores.iter().zip(&mut model.metrics.stores).zip(counts) {
+        let process = store.process.running_since();
+        if metrics.process != process {
+            *metrics = StoreMetrics { process, region_heartbeats: 0, ..StoreMetrics::default() };
+        }
+        if store.acts() {
+            metrics.regions = Some(counts);
+            metrics.size = Some((store.capacity, store.used));
+        }
+    }
+}

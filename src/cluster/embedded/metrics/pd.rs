@@ -1,0 +1,208 @@
+//! `/metrics` of a member of PD, and of the etcd in it.
+
+use std::time::Duration;
+
+use super::super::bodies::{APPROXIMATE_SIZE, LOW_SPACE_RATIO, known_regions, region_score};
+use super::super::model::Model;
+use super::super::region::Region;
+use super::super::store::{DISCONNECTED_AFTER, DOWN_AFTER, Store};
+use super::families::{
+    CLUSTER_HEALTH, CLUSTER_METADATA, CLUSTER_STATUS, ETCD_HAS_LEADER, ETCD_ID, ETCD_IS_LEADER, ETCD_LEADER_CHANGES,
+    MEMBER_ROLE, REGION_HEARTBEAT, REGIONS_STATUS, START_TIME, STORE_STATUS, TSO_ROLE,
+};
+use super::{Take, epoch_seconds, flag, number};
+
+/// A store silent for longer is unhealthy, which only the metric knows (`pd:pkg/core/store.go`, `storeUnhealthyDuration`).
+const UNHEALTHY_AFTER: Duration = Duration::from_mins(10);
+/// A store of a small cluster is not low on space while it has more than this, in bytes (`pd:pkg/core/store.go`,
+/// `initialMinSpace`).
+const ENOUGH_SPACE: u64 = 8 << 30;
+/// A cluster is small if its stores have fewer regions (`pd:pkg/core/store.go`, `InitClusterRegionThreshold`).
+const SMALL_CLUSTER: u64 = 100;
+
+/// What one store's gauges say.
+#[derive(Debug, Clone)]
+struct StoreGauges {
+    id: String,
+    address: String,
+    /// `pd_cluster_status`, by type.
+    cluster: [(&'static str, f64); 18],
+    /// `pd_scheduler_store_status`, by type.
+    scheduler: [(&'static str, f64); 15],
+}
+
+/// What the gauges of PD's leader say of the cluster.
+#[derive(Debug, Clone)]
+pub(super) struct ClusterGauges {
+    /// In the order of their addresses.
+    stores: Vec<StoreGauges>,
+    /// `pd_regions_status`, by type.
+    regions: [(&'static str, f64); 10],
+    /// `pd_cluster_health_status`, by member.
+    health: Vec<(String, f64)>,
+}
+
+impl ClusterGauges {
+    pub(super) fn of(model: &Model, now: Duration) -> Self {
+        let mut counts = vec![(0, 0); model.stores.len()];
+        for region in known_regions(model) {
+            for peer in &region.peers {
+                counts[peer.store].0 += 1;
+            }
+            if let Some(store) = region.known_leader_store() {
+                counts[store].1 += 1;
+            }
+        }
+        let known = model.stores.iter().zip(counts).filter(|(store, _)| store.view.registered);
+        let mut stores: Vec<StoreGauges> = known.map(|(store, counts)| store_gauges(store, counts, now)).collect();
+        stores.sort_by(|left, right| left.address.cmp(&right.address));
+        let health = model.members.iter().map(|member| (member.name.to_string(), flag(member.serves(now))));
+        Self { stores, regions: region_gauges(model), health: health.collect() }
+    }
+}
+
+/// One of five, as `pd:pkg/statistics/store_collection.go` tells them apart; none is slow here.
+fn store_gauges(store: &Store, (regions, leaders): (u64, u64), now: Duration) -> StoreGauges {
+    let age = store.view.last_heartbeat.map_or(Duration::MAX, |heartbeat| now.saturating_sub(heartbeat));
+    let down = age >= DOWN_AFTER;
+    let unhealthy = !down && age > UNHEALTHY_AFTER;
+    let disconnected = !down && !unhealthy && age > DISCONNECTED_AFTER;
+    let stats = store.view.stats;
+    let (capacity, used) = stats.map_or((0, 0), |stats| (stats.capacity, stats.used));
+    let available = capacity.saturating_sub(used);
+    let plenty = regions < SMALL_CLUSTER && available > ENOUGH_SPACE;
+    let scarce = number(available) < number(capacity) * (1.0 - LOW_SPACE_RATIO);
+    let size = regions * APPROXIMATE_SIZE;
+    StoreGauges {
+        id: store.id.to_string(),
+        address: store.address(),
+        cluster: [
+            ("leader_count", number(leaders)),
+            ("learner_count", 0.0),
+            ("region_count", number(regions)),
+            ("storage_capacity", number(capacity)),
+            ("storage_size", number(used)),
+            ("store_disconnected_count", flag(disconnected)),
+            ("store_down_count", flag(down)),
+            ("store_low_space_count", flag(!down && !plenty && scarce)),
+            ("store_offline_count", 0.0),
+            ("store_preparing_count", 0.0),
+            ("store_removed_count", 0.0),
+            ("store_removing_count", 0.0),
+            ("store_serving_count", 1.0),
+            ("store_slow_count", 0.0),
+            ("store_tombstone_count", 0.0),
+            ("store_unhealth_count", flag(unhealthy)),
+            ("store_up_count", flag(!down && !unhealthy && !disconnected)),
+            ("witness_count", 0.0),
+        ],
+        scheduler: [
+            ("leader_count", number(leaders)),
+            ("leader_score", number(leaders)),
+            ("leader_size", number(leaders * APPROXIMATE_SIZE)),
+            ("learner_count", 0.0),
+            ("region_count", number(regions)),
+            ("region_score", region_score(capacity, available, size)),
+            ("region_size", number(size)),
+            ("store_available", number(available)),
+            ("store_capacity", number(capacity)),
+            ("store_slow_trend_cause_rate", 0.0),
+            ("store_slow_trend_cause_value", stats.map_or(0.0, |stats| stats.cause_value)),
+            ("store_slow_trend_result_rate", 0.0),
+            ("store_slow_trend_result_value", 0.0),
+            ("store_used", number(used)),
+            ("witness_count", 0.0),
+        ],
+    }
+}
+
+/// By type. All regions of the model are as small as an empty one.
+fn region_gauges(model: &Model) -> [(&'static str, f64); 10] {
+    let wanted = model.regions.iter().map(|region| region.peers.len()).max().unwrap_or_default();
+    let mut gauges = [0_u64; 4];
+    for region in known_regions(model).filter(|region| region.reported) {
+        let is = |of: bool| u64::from(of);
+        gauges[0] += is(region.peers.iter().any(|peer| peer.down_seconds.is_some()));
+        gauges[1] += 1;
+        gauges[2] += is(region.peers.len() < wanted);
+        gauges[3] += is(pending(region));
+    }
+    let [down, empty, miss, pending] = gauges.map(number);
+    region_types(down, empty, miss, pending)
+}
+
+fn pending(region: &Region) -> bool {
+    region.peers.iter().any(|peer| peer.pending)
+}
+
+fn region_types(down: f64, empty: f64, miss: f64, pending: f64) -> [(&'static str, f64); 10] {
+    [
+        ("down-peer-region-count", down),
+        ("empty-region-count", empty),
+        ("extra-peer-region-count", 0.0),
+        ("learner-peer-region-count", 0.0),
+        ("miss-peer-region-count", miss),
+        ("offline-peer-region-count", 0.0),
+        ("oversized-region-count", 0.0),
+        ("pending-peer-region-count", pending),
+        ("undersized-region-count", empty),
+        ("witness-leader-region-count", 0.0),
+    ]
+}
+
+/// Families in the order of their names, as the registry writes them.
+pub(super) fn collect(model: &Model, index: usize, take: &mut Take) {
+    let (member, metrics) = (&model.members[index], &model.metrics.members[index]);
+    let gauges = model.metrics.cluster.as_ref().filter(|(leader, _)| *leader == index).map(|(_, gauges)| gauges);
+    let leads = model.leadership.leader() == Some(index);
+    let etcd_leader = metrics.etcd_leader();
+
+    take(&ETCD_HAS_LEADER, &[], flag(etcd_leader.is_some()));
+    take(&ETCD_ID, &[("server_id", &format!("{:x}", member.id))], 1.0);
+    take(&ETCD_IS_LEADER, &[], flag(etcd_leader == Some(index)));
+    take(&ETCD_LEADER_CHANGES, &[], number(metrics.leader_changes));
+    for (name, health) in gauges.iter().flat_map(|gauges| &gauges.health) {
+        take(&CLUSTER_HEALTH, &[("name", name)], *health);
+    }
+    take(&CLUSTER_METADATA, &[("type", &format!("cluster{}", model.cluster_id))], 0.0);
+    collect_stores(gauges, take);
+    // Set to zero when the process starts, hence also on a follower.
+    let regions = gauges.map_or_else(|| region_types(0.0, 0.0, 0.0, 0.0), |gauges| gauges.regions);
+    for (kind, value) in regions {
+        take(&REGIONS_STATUS, &[("type", kind)], value);
+    }
+    collect_heartbeats(model, &metrics.region_heartbeats, take);
+    for StoreGauges { id, address, scheduler, .. } in gauges.iter().flat_map(|gauges| &gauges.stores) {
+        for (kind, value) in scheduler {
+            take(&STORE_STATUS, &[("address", address), ("store", id), ("type", kind)], *value);
+        }
+    }
+    take(&TSO_ROLE, &[("dc", "global"), ("group", "0")], flag(leads));
+    if let Some(since) = member.process.running_since() {
+        // The kernel counts in hundredths of a second.
+        take(&START_TIME, &[], (epoch_seconds(since) * 100.0).floor() / 100.0);
+    }
+    if metrics.has_led {
+        take(&MEMBER_ROLE, &[("service", "PD")], flag(leads));
+    }
+}
+
+fn collect_stores(gauges: Option<&ClusterGauges>, take: &mut Take) {
+    let mut stores: Vec<&StoreGauges> = gauges.iter().flat_map(|gauges| &gauges.stores).collect();
+    stores.sort_by(|left, right| left.id.cmp(&right.id));
+    for StoreGauges { id, cluster, .. } in stores {
+        for (kind, value) in cluster {
+            take(&CLUSTER_STATUS, &[("engine", "tikv"), ("store", id), ("type", kind)], *value);
+        }
+    }
+}
+
+fn collect_heartbeats(model: &Model, taken: &[u64], take: &mut Take) {
+    for (store, count) in model.stores.iter().zip(taken).filter(|(_, count)| **count > 0) {
+        let (address, id) = (store.address(), store.id.to_string());
+        for status in ["ok", "recv"] {
+            let labels = [("address", address.as_str()), ("status", status), ("store", &id), ("type", "report")];
+            take(&REGION_HEARTBEAT, &labels, number(*count));
+        }
+    }
+}
