@@ -24,6 +24,7 @@ Examples:
   operator-run 'scenarios/store-*.yaml' --json      run records, one JSON document a line
   operator-run scenarios/store-down.yaml --accept   accept the diagnosis as the new snapshot
   operator-run tickets 3                            a ticket and its diagnosis, as Markdown
+  operator-run cluster up --port-base 12000         the modelled cluster on loopback ports, for curl and browsers
   operator-run cluster up --port-base 12000         a modelled cluster for curl, a browser or Prometheus
 
 Exit codes:
