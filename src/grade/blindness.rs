@@ -12,6 +12,8 @@ pub struct Secret {
     pub what: &'static str,
     /// The text.
     pub text: String,
+    /// Whether it is a word that a node may well log by itself, as `stop` is: then a log line does not leak it.
+    pub common: bool,
 }
 
 /// The first secret that stands in the prompt, as whole words and in any letter case. What the subject itself is spoken of
@@ -20,9 +22,13 @@ pub struct Secret {
 pub fn leak<'a>(prompt: &Prompt, bundle: &Bundle, secrets: &'a [Secret]) -> Option<&'a Secret> {
     let ordinary = ordinary_words(prompt, bundle);
     let sent = format!(" {} ", words(&prompt.user).join(" "));
+    let logged: Vec<String> = bundle.logs.iter().map(|log| words(&log.text).join(" ")).collect();
+    let logged = format!(" {} ", logged.join(" "));
     secrets.iter().find(|secret| {
-        let secret = words(&secret.text).join(" ");
-        !secret.is_empty() && !ordinary.contains(&secret) && sent.contains(&format!(" {secret} "))
+        let text = words(&secret.text).join(" ");
+        let stands_in = |place: &str| place.contains(&format!(" {text} "));
+        let told = !text.is_empty() && !ordinary.contains(&text) && stands_in(&sent);
+        told && !(secret.common && stands_in(&logged))
     })
 }
 
@@ -47,8 +53,13 @@ fn words(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::cluster::Node;
+    use crate::diagnosis::evidence::EvidenceLog;
 
     fn found(sent: &str, secret: &str) -> bool {
+        found_with(sent, secret, &[])
+    }
+
+    fn found_with(sent: &str, secret: &str, logged: &[&str]) -> bool {
         let prompt = Prompt { system: "You operate pd.".to_owned(), user: sent.to_owned() };
         let bundle = Bundle {
             subject: "tikv".to_owned(),
@@ -56,10 +67,15 @@ mod tests {
             tickets: Vec::new(),
             columns: [0.0; 3],
             readings: Vec::new(),
-            logs: Vec::new(),
+            logs: logged.iter().map(|text| log(text)).collect(),
             logs_left_out: 0,
         };
-        leak(&prompt, &bundle, &[Secret { what: "the scenario's name", text: secret.to_owned() }]).is_some()
+        let secret = Secret { what: "the fault's kind", text: secret.to_owned(), common: !logged.is_empty() };
+        leak(&prompt, &bundle, &[secret]).is_some()
+    }
+
+    fn log(text: &str) -> EvidenceLog {
+        EvidenceLog { id: "E1".into(), offset: 0.0, node: "tikv0".into(), text: text.to_owned() }
     }
 
     #[test]
@@ -68,6 +84,12 @@ mod tests {
         assert!(found("it was: A store,\nis killed.", "a store is killed"));
         assert!(!found("see store-downs", "store-down"));
         assert!(!found("anything", " "));
+    }
+
+    #[test]
+    fn a_common_word_in_a_log_line_leaks_nothing() {
+        assert!(!found_with("E1 raft: stop the timer", "stop", &["raft: stop the timer"]));
+        assert!(found_with("they did stop it", "stop", &["raft: go on"]));
     }
 
     #[test]

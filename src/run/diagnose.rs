@@ -49,7 +49,7 @@ impl Pipeline<'_> {
     async fn ask(&mut self, bundle: &Bundle) -> Result<Diagnosis, RunError> {
         let subject = self.plan.loaded.subject;
         let prompt = Prompt::write(subject, bundle);
-        if let Some(Secret { what, text }) = leak(&prompt, bundle, &self.secrets()) {
+        if let Some(Secret { what, text, .. }) = leak(&prompt, bundle, &self.secrets()) {
             return Err(RunError::Leaked { what, text: text.clone() });
         }
         let schema = form::schema(subject, &self.record.nodes);
@@ -101,15 +101,17 @@ impl Pipeline<'_> {
     /// What a question must not contain.
     fn secrets(&self) -> Vec<Secret> {
         let scenario = &self.plan.loaded.scenario;
-        let secret = |what, text: &str| Secret { what, text: text.to_owned() };
+        let secret = |what, text: &str| Secret { what, text: text.to_owned(), common: false };
+        let common = |what, text: &str| Secret { common: true, ..secret(what, text) };
         let mut secrets = vec![
             secret("the scenario's name", &scenario.name),
             secret("the scenario's title", &scenario.title),
             secret("the run's id", &self.record.wall.run),
             secret("a container's label", RUN_LABEL),
         ];
-        secrets.extend(scenario.tags.iter().map(|tag| secret("a tag of the scenario", tag)));
-        secrets.extend(self.record.injections.iter().map(|done| secret("the fault's kind", done.fault.kind().key())));
+        secrets.extend(scenario.tags.iter().map(|tag| common("a tag of the scenario", tag)));
+        let injections = self.record.injections.iter();
+        secrets.extend(injections.map(|injection| common("the fault's kind", injection.fault.kind().key())));
         secrets
     }
 }
