@@ -11,6 +11,7 @@ mod api;
 mod bodies;
 pub mod go_format;
 mod layout;
+mod lifecycle;
 mod lines;
 mod log;
 mod metrics;
@@ -26,7 +27,9 @@ mod schedule;
 mod schedulers;
 pub mod serve;
 mod shutdown;
+mod split;
 mod store;
+mod unsafe_recovery;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

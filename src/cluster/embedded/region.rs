@@ -1,12 +1,15 @@
 //! Regions: the Raft group of each as its stores know it, and the view that PD has of it from its heartbeats. A
 //! region knows which stores are alive by being told; it knows nothing of PD's leadership.
 
+mod harm;
 mod membership;
 
 use std::ops::Range;
 use std::time::Duration;
 
 use fastrand::Rng;
+
+use self::harm::Harm;
 
 /// A region's leader reports to PD this often, and at once when its leader or its pending peers change
 /// (`tikv:components/raftstore/src/store/config.rs`, `pd-heartbeat-tick-interval`).
@@ -34,6 +37,9 @@ pub(super) enum Role {
     DemotingVoter,
 }
 
+/// The term that a new group begins with (`tikv:components/raftstore/src/store/peer_storage.rs`, `RAFT_INIT_LOG_TERM`).
+const FIRST_TERM: u64 = 5;
+
 /// One replica.
 #[derive(Debug, Clone)]
 pub(super) struct Peer {
@@ -47,6 +53,8 @@ pub(super) struct Peer {
     pub(super) lagging: bool,
     /// It hears no leader and no quorum: when it next asks in vain whether it would be elected.
     pub(super) campaign: Option<Duration>,
+    /// Since when it has not had what the others have, if it has not.
+    pub(super) behind: Option<Duration>,
     /// PD's view: reported as pending.
     pub(super) pending: bool,
     /// PD's view: reported as down for so many seconds.
@@ -63,6 +71,7 @@ impl Peer {
             snapshot: None,
             lagging: false,
             campaign: None,
+            behind: None,
             pending: false,
             down_seconds: None,
         }
@@ -123,6 +132,7 @@ pub(super) struct Region {
     /// A former leader that has not found out yet.
     unheard: Option<Unheard>,
     pub(super) leader_since: Duration,
+    pub(super) harm: Harm,
     pub(super) change: Option<(Duration, Change)>,
     pub(super) next_heartbeat: Duration,
     /// PD's view: the last leader that was reported.
@@ -177,10 +187,11 @@ impl Region {
             conf_ver: 2 * peers.len().saturating_sub(1) as u64 + 1,
             peers,
             active,
-            term: 5,
+            term: FIRST_TERM,
             leader: None,
             unheard: None,
             leader_since: Duration::ZERO,
+            harm: Harm::default(),
             change: None,
             next_heartbeat: Duration::ZERO,
             known_leader: None,
@@ -212,9 +223,11 @@ impl Region {
     /// A store of the region has fallen silent.
     pub(super) fn lose_store(&mut self, silence: Silence, links: &[StoreLink], random: &mut Rng) {
         let Some(lost) = self.peer_on(silence.store) else { return };
+        self.note_silence(lost, silence.at, links);
         let led = self.leader == Some(lost);
         if led {
             self.leader = None;
+            self.note_leader_lost(silence.at);
             // The leader of a region that hibernates does not even look (`store-partition` recording: 3 of 8).
             let until = if self.active { silence.at + quorum_check(random) } else { Duration::MAX };
             self.unheard = silence.lives.then_some(Unheard { peer: lost, until });
@@ -271,6 +284,7 @@ impl Region {
         match (self.leader, self.change) {
             (None, _) if unheard => {
                 self.leader = Some(back);
+                self.note_leader(now, links);
                 self.change = None;
                 self.next_heartbeat = now;
                 return None;
@@ -283,7 +297,10 @@ impl Region {
                 }
             }
             (None, Some(_)) => {}
-            (Some(_), _) => self.change = None,
+            (Some(_), _) => {
+                self.change = None;
+                self.note_leader(now, links);
+            }
         }
         unheard.then_some(back)
     }
@@ -304,6 +321,7 @@ impl Region {
     pub(super) fn step_down(&mut self, now: Duration, random: &mut Rng) -> Option<usize> {
         self.change = None;
         let leader = self.leader.take()?;
+        self.note_leader_lost(now);
         self.peers[leader].campaign = Some(now + election_wait(&ELECTION_TICKS, random));
         Some(leader)
     }
@@ -353,6 +371,7 @@ impl Region {
     pub(super) fn lead(&mut self, winner: usize, now: Duration, links: &[StoreLink]) {
         self.term += 1;
         self.leader = Some(winner);
+        self.note_leader(now, links);
         self.leader_since = now;
         self.change = None;
         self.next_heartbeat = now;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Change, Peer, Region, Role, StoreLink};
+use super::{Change, FIRST_TERM, Peer, Region, Role, StoreLink};
 
 impl Region {
     /// A learner that begins with a snapshot.
@@ -52,5 +52,32 @@ impl Region {
             }
         }
         any
+    }
+
+    /// The peer leads alone, whoever else should vote, and what it has is what the region has.
+    pub(in super::super) fn force_leader(&mut self, peer: usize, now: Duration, links: &[StoreLink]) {
+        self.unheard = None;
+        self.note_forced(peer);
+        self.lead(peer, now, links);
+    }
+
+    /// Splits it at keys in hex, in their order, that lie inside it. The last part goes on as this region; the others
+    /// are new, with these ids of their own and of their peers, and led from the same store
+    /// (`tikv:components/raftstore/src/store/fsm/apply.rs`, `exec_batch_split`).
+    pub(in super::super) fn split(&mut self, keys: &[String], mut id: impl FnMut() -> u64, now: Duration) -> Vec<Self> {
+        self.version += keys.len() as u64;
+        let part = |key: &String| {
+            let mut part = self.clone();
+            self.start_key.clone_from(key);
+            part.end_key.clone_from(key);
+            part.id = id();
+            part.peers.iter_mut().for_each(|peer| peer.id = id());
+            // The first term after the one that every new group begins with.
+            part.term = FIRST_TERM + 1;
+            part.leader_since = now;
+            part.known_leader = None;
+            part
+        };
+        keys.iter().map(part).collect()
     }
 }

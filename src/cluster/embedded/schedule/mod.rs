@@ -1,67 +1,111 @@
-//! What PD's schedulers do by themselves: of them, the one that balances leaders and the one that moves them off a store
-//! that is stopping.
+//! What PD does by itself: its schedulers look at the stores, its checkers at the regions, and what they want becomes
+//! operators (`pd:pkg/schedule`).
+
+mod balance;
+mod checker;
+pub(super) mod controller;
+mod evict;
+mod limits;
+mod lines;
+pub(super) mod operator;
+mod slow_store;
 
 use std::time::Duration;
 
-use super::lines;
+pub(super) use balance::balanced;
+pub(super) use limits::Limits;
+
+use self::checker::Patrol;
+use self::controller::{Operators, Order};
+use self::operator::{At, Kind, Step};
+use self::slow_store::SlowStore;
+use super::bodies::{APPROXIMATE_SIZE, region_score};
 use super::model::Model;
-use super::region::Region;
 use super::schedulers::SchedulerKind;
 
 /// A scheduler looks again after this long, and after a little longer each time there is nothing to do
 /// (`pd:pkg/schedule/schedulers/base_scheduler.go`, `MinScheduleInterval`, `ScheduleIntervalFactor`,
 /// `MaxScheduleInterval`).
 const INTERVAL: (Duration, f64, Duration) = (Duration::from_millis(10), 1.3, Duration::from_secs(5));
-/// Leaders are moved only from a store that has more than this many above the average of two stores
-/// (`pd:pkg/schedule/schedulers/utils.go`, `leaderTolerantSizeRatio`). It is what leaves the restarted store of
-/// fixtures/recordings/store-kill.jsonl with 2 leaders of 24.
-const TOLERANCE: usize = 5;
-/// A transfer that has not happened after this long is given up (`pd:pkg/schedule/operator/step.go`, fast steps).
-const STEP_TIMEOUT: Duration = Duration::from_mins(1);
 /// A new PD leader schedules nothing until so large a part of the regions has reported, or this time has passed
 /// (`pd:pkg/schedule/prepare_checker.go`).
 const PREPARED: (f64, Duration) = (0.9, Duration::from_mins(5));
+/// How often the regions are counted for that; a figure of the model.
+const COUNT_REPORTS: Duration = Duration::from_secs(1);
 
-/// A transfer of a region's leadership that was ordered. Until PD knows that a store is dead it orders some to it, and
-/// they happen as soon as the store is back (fixtures/recordings/store-graceful-restart.jsonl: 27 s later).
-#[derive(Debug, Clone, Copy)]
-struct Transfer {
-    region: usize,
-    from: usize,
-    to: usize,
-    ordered: Duration,
+/// When a scheduler looks, and how long it waits between two looks.
+#[derive(Debug, Clone, Copy, Default)]
+struct Look {
+    next: Duration,
+    interval: Duration,
 }
 
-/// The state of the scheduler that balances leaders.
+/// What PD's leader knows of what it does. A new one knows nothing of it but the store that is evicted for its slowness,
+/// which is in etcd.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Scheduler {
-    next_look: Duration,
-    interval: Duration,
-    transfers: Vec<Transfer>,
+pub(super) struct Schedule {
+    pub(super) operators: Operators,
+    pub(super) slow_store: SlowStore,
+    pub(super) limits: Limits,
+    patrol: Patrol,
+    looks: [Look; SchedulerKind::COUNT],
+    prepared: Prepared,
+}
+
+/// Whether PD's leader knows enough of the regions to schedule.
+#[derive(Debug, Clone, Copy)]
+enum Prepared {
+    Yes,
+    /// When the regions are counted next.
+    No {
+        next_count: Duration,
+    },
+}
+
+impl Default for Prepared {
+    fn default() -> Self {
+        Self::No { next_count: Duration::ZERO }
+    }
+}
+
+impl Schedule {
+    /// Another PD leader takes over.
+    pub(super) fn reload(&mut self) {
+        *self = Self { slow_store: std::mem::take(&mut self.slow_store), ..Self::default() };
+    }
 }
 
 /// Does what is due.
 pub(super) fn step(model: &mut Model, leader_since: Duration, now: Duration) {
-    evict_stopping(model, leader_since, now);
-    carry_out(model, now);
-    if now < model.scheduler.next_look
-        || !runs(model, SchedulerKind::BalanceLeader, now)
-        || !prepared(model, leader_since, now)
-    {
+    controller::step(model, now);
+    if model.config.schedule.halt_scheduling || model.recovery.is_running() || !prepared(model, leader_since, now) {
         return;
     }
-    let before = model.scheduler.transfers.len();
-    let limit = usize::try_from(model.config.schedule.leader_schedule_limit).unwrap_or(usize::MAX);
-    while model.scheduler.transfers.len() < limit
-        && let Some(transfer) = next_transfer(model, now)
-    {
-        model.scheduler.transfers.push(transfer);
+    checker::step(model, now);
+    let schedulers: [(SchedulerKind, fn(&mut Model, Duration) -> bool); 5] = [
+        (SchedulerKind::EvictStoppingStore, evict::stopping_stores),
+        (SchedulerKind::EvictLeader, evict::given_stores),
+        (SchedulerKind::EvictSlowStore, slow_store::look),
+        (SchedulerKind::BalanceLeader, balance::leaders),
+        (SchedulerKind::BalanceRegion, balance::regions),
+    ];
+    for (kind, look) in schedulers {
+        if runs(model, kind, now) && now >= model.schedule.looks[kind as usize].next {
+            let found = look(model, now);
+            looked(&mut model.schedule.looks[kind as usize], found, now);
+        }
     }
+}
+
+fn looked(look: &mut Look, found: bool, now: Duration) {
     let (shortest, factor, longest) = INTERVAL;
-    let scheduler = &mut model.scheduler;
-    let idle = scheduler.transfers.len() == before;
-    scheduler.interval = if idle { scheduler.interval.mul_f64(factor).clamp(shortest, longest) } else { shortest };
-    scheduler.next_look = now + scheduler.interval;
+    look.interval = if found { shortest } else { look.interval.mul_f64(factor).clamp(shortest, longest) };
+    look.next = now + look.interval;
+}
+
+/// A scheduler that was added, or given something else to do, looks at once.
+pub(super) fn look_at_once(model: &mut Model, kind: SchedulerKind) {
+    model.schedule.looks[kind as usize] = Look::default();
 }
 
 /// Whether a scheduler may do anything now.
@@ -69,113 +113,122 @@ pub(super) fn runs(model: &Model, kind: SchedulerKind, now: Duration) -> bool {
     !model.config.schedule.halt_scheduling && model.schedulers.runs(kind, now)
 }
 
-/// Whether PD finds the leaders evenly spread and moves none.
-pub(super) fn balanced(model: &Model) -> bool {
-    model.scheduler.transfers.is_empty() && imbalance(model, model.now).is_none()
-}
-
 #[expect(clippy::cast_precision_loss, reason = "counts of regions are small")]
-fn prepared(model: &Model, leader_since: Duration, now: Duration) -> bool {
+fn prepared(model: &mut Model, leader_since: Duration, now: Duration) -> bool {
+    let Prepared::No { next_count } = model.schedule.prepared else { return true };
+    if now < next_count {
+        return false;
+    }
     let reported = model.regions.iter().filter(|region| region.reported).count();
     let (part, patience) = PREPARED;
-    reported as f64 >= part * model.regions.len() as f64 || now >= leader_since + patience
+    let enough = reported as f64 >= part * model.regions.len() as f64 || now >= leader_since + patience;
+    model.schedule.prepared = if enough { Prepared::Yes } else { Prepared::No { next_count: now + COUNT_REPORTS } };
+    enough
 }
 
-/// The store that should give a leader and the one that should get it, if the scheduler finds any. What was ordered
-/// already counts as done.
-fn imbalance(model: &Model, now: Duration) -> Option<(usize, usize)> {
-    let mut counts = vec![0_usize; model.stores.len()];
-    for store in model.regions.iter().filter_map(Region::known_leader_store) {
-        counts[store] += 1;
+/// Something has changed that the checkers may mind.
+pub(super) fn check_again(model: &mut Model) {
+    model.schedule.patrol.look_again();
+}
+
+/// A store as a step names it.
+pub(super) fn at(model: &Model, store: usize) -> At {
+    At { store, id: model.stores[store].id }
+}
+
+/// Whether PD moves leaders to a store.
+pub(super) fn takes_leaders(model: &Model, store: usize, now: Duration) -> bool {
+    let store = &model.stores[store];
+    let evicted = runs(model, SchedulerKind::EvictLeader, now) && model.schedulers.evicted().contains(&store.id);
+    store.view.is_target(now)
+        && store.view.node_state.is_up()
+        && !evicted
+        && model.schedule.slow_store.evicted() != Some(store.id)
+}
+
+/// Whether PD moves regions to a store (`pd:pkg/schedule/filter/filters.go`, `StoreStateFilter`,
+/// `StorageThresholdFilter`).
+pub(super) fn takes_regions(model: &Model, store: usize, now: Duration) -> bool {
+    let view = &model.stores[store].view;
+    let roomy = view.stats.is_some_and(|stats| !is_low_on_space(model, store, stats.capacity, stats.used));
+    view.is_target(now) && view.node_state.is_up() && roomy
+}
+
+/// `pd:pkg/core/store.go`, `IsLowSpace`: less than a fifth is free, in a cluster that is not small and empty.
+#[expect(clippy::cast_precision_loss, reason = "PD computes in float64 too")]
+fn is_low_on_space(model: &Model, store: usize, capacity: u64, used: u64) -> bool {
+    const ENOUGH: u64 = 8 << 30;
+    const SMALL_CLUSTER: usize = 100;
+    let available = capacity.saturating_sub(used);
+    let scarce = (available as f64) < capacity as f64 * (1.0 - model.config.schedule.low_space_ratio);
+    let plenty = available > ENOUGH && peer_counts(model)[store] < SMALL_CLUSTER;
+    scarce && !plenty
+}
+
+/// How many peers each store has, as PD knows it.
+pub(super) fn peer_counts(model: &Model) -> Vec<usize> {
+    let mut counts = vec![0; model.stores.len()];
+    for peer in model.regions.iter().filter(|region| region.known_leader.is_some()).flat_map(|region| &region.peers) {
+        counts[peer.store] += 1;
     }
-    for transfer in &model.scheduler.transfers {
-        counts[transfer.from] = counts[transfer.from].saturating_sub(1);
-        counts[transfer.to] += 1;
+    counts
+}
+
+/// PD's score of a store with so many peers, and so many MiB more than it has.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "PD computes in float64 and int64 too")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes, between 0 and the capacity")]
+fn score(model: &Model, store: usize, peers: usize, delta: i64) -> f64 {
+    let Some(stats) = model.stores[store].view.stats else { return 0.0 };
+    let size = (peers as u64 * APPROXIMATE_SIZE) as i64;
+    let mut used = stats.used as f64;
+    if size != 0 {
+        used += used * delta as f64 / size as f64;
     }
-    let usable: Vec<usize> = (0..counts.len()).filter(|store| model.stores[*store].view.is_target(now)).collect();
-    let source = usable.iter().copied().max_by_key(|store| counts[*store])?;
-    let target = usable.iter().copied().min_by_key(|store| counts[*store])?;
-    (counts[source] > counts[target] + 2 * TOLERANCE).then_some((source, target))
+    let used = if used > 0.0 && used < stats.capacity as f64 { used as u64 } else { stats.used };
+    let size = (size + delta).max(0) as u64;
+    region_score(stats.capacity, stats.capacity.saturating_sub(used), size, model.config.schedule.low_space_ratio)
 }
 
-/// A region of the source that the target can lead; which one is drawn.
-fn next_transfer(model: &mut Model, now: Duration) -> Option<Transfer> {
-    let (from, to) = imbalance(model, now)?;
-    let ordered = |index: usize| model.scheduler.transfers.iter().any(|transfer| transfer.region == index);
-    let candidates: Vec<usize> = model
-        .regions
-        .iter()
-        .enumerate()
-        .filter(|(_, region)| region.known_leader_store() == Some(from))
-        .filter(|(index, region)| {
-            !ordered(*index) && region.peer_on(to).is_some_and(|peer| !region.peers[peer].pending)
-        })
-        .map(|(index, _)| index)
-        .collect();
-    model.random.choice(candidates).map(|region| Transfer { region, from, to, ordered: now })
+/// The brief of an operator that moves a peer.
+fn move_brief(model: &Model, from: usize, to: usize) -> String {
+    format!("mv peer: store [{}] to [{}]", model.stores[from].id, model.stores[to].id)
 }
 
-/// Makes the transfers happen whose target can take them, and drops those that came to nothing.
-fn carry_out(model: &mut Model, now: Duration) {
-    for transfer in std::mem::take(&mut model.scheduler.transfers) {
-        let region = &model.regions[transfer.region];
-        if region.known_leader_store() != Some(transfer.from) || now >= transfer.ordered + STEP_TIMEOUT {
-            continue;
-        }
-        let leads = region.leader_store() == Some(transfer.from);
-        let target = region.peer_on(transfer.to).filter(|peer| !region.peers[*peer].lagging);
-        match target.filter(|_| leads && model.stores[transfer.to].connected) {
-            Some(peer) => hand_over(model, transfer.region, peer, now),
-            None => model.scheduler.transfers.push(transfer),
-        }
+/// The steps that move the voter of a region from one store to another; the leader hands over first if it is the one
+/// that goes (`pd:pkg/schedule/operator/builder.go`). None if no other peer can lead.
+pub(super) fn move_voter(model: &mut Model, region: usize, from: usize, to: usize, now: Duration) -> Option<Vec<Step>> {
+    let (from, to) = (at(model, from), at(model, to));
+    let old = model.regions[region].peer_on(from.store).map(|peer| model.regions[region].peers[peer].id)?;
+    let mut steps = Vec::new();
+    let leads = model.regions[region].known_leader_store() == Some(from.store);
+    if leads {
+        let others = evict::followers(model, region, now);
+        let heir = model.random.choice(others)?;
+        steps.push(Step::TransferLeader { from, to: vec![at(model, heir)] });
     }
+    let new = model.ids.next();
+    let (promote, demote) = ((new, to), (old, from));
+    steps.insert(0, Step::AddLearner { peer: new, to });
+    steps.extend([
+        Step::EnterJoint { promote, demote },
+        Step::LeaveJoint { promote, demote },
+        Step::RemovePeer { from },
+    ]);
+    Some(steps)
 }
 
-/// Moves the leaders off stores that are stopping, as far as there is another store that can lead.
-fn evict_stopping(model: &mut Model, leader_since: Duration, now: Duration) {
-    if !runs(model, SchedulerKind::EvictStoppingStore, now) {
-        return;
-    }
-    for index in 0..model.stores.len() {
-        let due = model.stores[index].view.stopping.is_some_and(|looks| now >= looks);
-        if !due || !prepared(model, leader_since, now) {
-            continue;
-        }
-        if !std::mem::replace(&mut model.stores[index].view.evicting, true)
-            && let Some(pd) = model.leadership.leader()
-        {
-            lines::eviction_begins(&mut model.log, now, &model.members[pd].name, model.stores[index].id);
-        }
-        for region in 0..model.regions.len() {
-            if model.regions[region].leader_store() == Some(index)
-                && let Some(peer) = draw_other_leader(model, region, index, now)
-            {
-                hand_over(model, region, peer, now);
-            }
-        }
-    }
-}
-
-/// A peer on another store that PD would let lead and that can.
-fn draw_other_leader(model: &mut Model, region: usize, stopping: usize, now: Duration) -> Option<usize> {
-    let peers = &model.regions[region].peers;
-    let fits = |index: &usize| {
-        let (peer, store) = (&peers[*index], &model.stores[peers[*index].store]);
-        peer.store != stopping && !peer.lagging && store.connected && store.view.is_target(now)
-    };
-    let fitting: Vec<usize> = (0..peers.len()).filter(fits).collect();
-    model.random.choice(fitting)
-}
-
-fn hand_over(model: &mut Model, index: usize, winner: usize, now: Duration) {
-    let region = &mut model.regions[index];
-    let Some(before) = region.leader.map(|leader| (region.peers[leader].store, region.peers[leader].id)) else {
-        return;
-    };
-    let (peer, store) = (region.peers[winner].id, region.peers[winner].store);
-    lines::transferring(&mut model.log, now, &model.stores[before.0], region, before.1, (peer, model.stores[store].id));
-    region.lead(winner, now, &model.links);
-    lines::elected(&mut model.log, now, &model.stores[store], region, peer);
-    model.report_region(index, now);
-    model.agenda.set(index, model.regions[index].next_heartbeat);
+/// Orders that the voter of a region moves.
+pub(super) fn order_move(
+    model: &mut Model,
+    desc: &'static str,
+    kind: Kind,
+    region: usize,
+    [from, to]: [usize; 2],
+    now: Duration,
+) -> bool {
+    let Some(steps) = move_voter(model, region, from, to, now) else { return false };
+    let leads = matches!(steps.get(1), Some(Step::TransferLeader { .. }));
+    let kind = if leads { kind.and(Kind::LEADER) } else { kind };
+    let brief = move_brief(model, from, to);
+    controller::add(model, Order { desc, brief, region, kind: kind.and(Kind::REGION), steps }, now)
 }
