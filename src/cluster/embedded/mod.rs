@@ -15,12 +15,15 @@ mod lines;
 mod log;
 mod metrics;
 mod model;
+mod parameters;
 mod pd;
+mod pd_config;
 mod process;
 mod prometheus;
 pub mod promql;
 mod region;
 mod schedule;
+mod schedulers;
 pub mod serve;
 mod shutdown;
 mod store;
@@ -144,9 +147,9 @@ impl Http for EmbeddedCluster {
         let deadline = began + request.timeout;
         loop {
             {
-                let model = self.model();
+                let mut model = self.model();
                 let now = model.now;
-                match api::answer(&model, request)? {
+                match api::answer(&mut model, request)? {
                     Answer::Now(response) => return Ok(response),
                     Answer::Later(Some((patience, response))) if now >= began + patience => return Ok(response),
                     Answer::Later(_) if now >= deadline => {
