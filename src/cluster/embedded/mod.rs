@@ -6,6 +6,7 @@
 //! `fixtures/recordings`, which it is tested against.
 
 mod acts;
+mod agenda;
 mod api;
 mod bodies;
 pub mod go_format;

@@ -157,14 +157,14 @@ fn draw_other_leader(model: &mut Model, region: usize, stopping: usize, now: Dur
 }
 
 fn hand_over(model: &mut Model, index: usize, winner: usize, now: Duration) {
-    let links = model.links();
     let region = &mut model.regions[index];
     let Some(before) = region.leader.map(|leader| (region.peers[leader].store, region.peers[leader].id)) else {
         return;
     };
     let (peer, store) = (region.peers[winner].id, region.peers[winner].store);
     lines::transferring(&mut model.log, now, &model.stores[before.0], region, before.1, (peer, model.stores[store].id));
-    region.lead(winner, now, &links);
+    region.lead(winner, now, &model.links);
     lines::elected(&mut model.log, now, &model.stores[store], region, peer);
     model.report_region(index, now);
+    model.agenda.set(index, model.regions[index].next_heartbeat);
 }
