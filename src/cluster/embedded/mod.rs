@@ -23,6 +23,7 @@ mod process;
 mod prometheus;
 pub mod promql;
 mod region;
+mod resources;
 mod schedule;
 mod schedulers;
 pub mod serve;
@@ -41,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 use self::api::Answer;
 use self::model::{Model, Place, STEP};
 use self::pd::Phase;
-use super::{Cluster, ClusterError, Fault, FaultKind, LogLine, Node, ProcessState, Undo};
+use super::{Cluster, ClusterError, Fault, FaultKind, LoadSpec, LogLine, Node, ProcessState, Undo};
 use crate::clock::{self, Clock, Interrupted};
 use crate::http::{Http, HttpError, Request, Response};
 use crate::reading::NodeName;
@@ -73,15 +74,15 @@ pub struct Topology {
     pub tikv: usize,
     /// How many regions there are; never fewer than the 5 of an empty cluster.
     pub regions: usize,
-    /// Clients use the table; without them all regions hibernate.
-    pub load: bool,
+    /// What clients ask of the table; without them all regions hibernate.
+    pub load: Option<LoadSpec>,
     /// What decides everything that chance decides.
     pub seed: u64,
 }
 
 impl Default for Topology {
     fn default() -> Self {
-        Self { pd: 3, tikv: 3, regions: 24, load: true, seed: 0 }
+        Self { pd: 3, tikv: 3, regions: 24, load: Some(LoadSpec::RECORDED), seed: 0 }
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::process::Process;
 use super::region::StoreLink;
+use super::resources::Resources;
 use crate::reading::NodeName;
 
 /// A store reports to PD this often (`tikv:components/raftstore/src/store/config.rs`,
@@ -176,6 +177,7 @@ pub(super) struct Store {
     pub(super) capacity: u64,
     /// Bytes.
     pub(super) used: u64,
+    pub(super) resources: Resources,
     pub(super) view: View,
 }
 
@@ -196,6 +198,7 @@ impl Store {
             busy: true,
             capacity,
             used,
+            resources: Resources::recorded(),
             view: View::default(),
         }
     }
