@@ -53,7 +53,7 @@ impl Allocator {
 
     /// A new PD leader does not know how many of the last batch were used: it begins with another.
     pub(super) fn rebase(&mut self) {
-        self.0 = self.0.next_multiple_of(Self::BATCH).max(Self::BATCH);
+        self.0 = (self.0 / Self::BATCH + 1) * Self::BATCH;
     }
 }
 

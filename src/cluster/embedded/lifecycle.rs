@@ -27,8 +27,6 @@ pub(super) enum StateError {
     Removed(u64),
     #[error("[PD:core:ErrStoreDestroyed]store {0} has been physically destroyed")]
     Destroyed(u64),
-    #[error("[PD:core:ErrStoreServing]store {0} has been serving")]
-    Serving(u64),
     #[error(
         "[PD:core:ErrStoresNotEnough]can not remove store {store} since the number of up stores would be {left} while \
          need {needed}"

@@ -1,6 +1,7 @@
 //! What the nodes answer over HTTP: who can be reached, and what comes back. The bodies are made in [`super::bodies`].
 
 mod pd;
+mod placement;
 mod reply;
 mod tikv;
 

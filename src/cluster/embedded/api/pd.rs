@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::super::bodies;
 use super::super::model::Model;
 use super::super::parameters::Parameters;
-use super::Answer;
 use super::reply::{Reply, TEXT, compact, json, plain, refusal};
+use super::{Answer, placement};
 use crate::http::{Method, Request, Response};
 
 /// A follower without a leader looks for one so long before it gives up
@@ -37,12 +37,33 @@ pub(super) struct Call<'a> {
     pub(super) body: Option<&'a Value>,
 }
 
+impl<'a> Call<'a> {
+    /// A part of the path, by its number; empty if there are not so many.
+    pub(super) fn part(&self, number: usize) -> &'a str {
+        self.path.get(number).copied().unwrap_or_default()
+    }
+
+    /// A part of the path that is an id.
+    pub(super) fn number(&self, number: usize) -> Result<u64, Response> {
+        let part = self.part(number);
+        let mistake = || refusal(400, &format!("strconv.ParseUint: parsing {part:?}: invalid syntax"));
+        part.parse().map_err(|_| mistake())
+    }
+
+    /// The fields of the body.
+    pub(super) fn object(&self) -> Result<&'a Map<String, Value>, Response> {
+        match self.body {
+            Some(Value::Object(fields)) => Ok(fields),
+            _ => Err(refusal(400, "unexpected end of JSON input")),
+        }
+    }
+}
+
 /// What a route does.
 enum Handler {
     /// It reads.
     Reads(fn(&Model, &Call) -> Reply),
     /// It changes something.
-    #[expect(dead_code, reason = "the next commit has the first")]
     Changes(fn(&mut Model, &Call) -> Reply),
 }
 
@@ -114,6 +135,8 @@ fn not_found() -> Response {
 fn handler(method: &Method, path: &[&str]) -> Option<Handler> {
     match *method {
         Method::GET => get(path),
+        Method::POST => post(path),
+        Method::DELETE => delete(path),
         _ => None,
     }
 }
@@ -126,9 +149,34 @@ fn get(path: &[&str]) -> Option<Handler> {
         ["members"] => |model, call| json(&bodies::members(model, call.member)),
         ["leader"] => |model, call| json(&bodies::leader(model, call.member)),
         ["stores"] => stores,
+        ["stores", "progress"] => placement::progress,
+        ["operators"] => placement::operators,
+        ["operators", "records"] => placement::records,
+        ["operators", _] => placement::operator,
+        ["admin", "unsafe", "remove-failed-stores", "show"] => placement::failed_stores,
         ["regions", "check", "miss-peer"] => |model, _| compact(&bodies::miss_peer(model)),
         ["regions", "check", "down-peer"] => |model, _| compact(&bodies::down_peer(model)),
         ["regions", "check", "pending-peer"] => |model, _| compact(&bodies::pending_peer(model)),
+        _ => return None,
+    }))
+}
+
+fn post(path: &[&str]) -> Option<Handler> {
+    Some(Handler::Changes(match path {
+        ["operators"] => placement::create,
+        ["store", _, "state"] => placement::set_state,
+        ["regions", "split"] => placement::split_regions,
+        ["regions", "scatter"] => placement::scatter_regions,
+        ["admin", "unsafe", "remove-failed-stores"] => placement::remove_failed_stores,
+        _ => return None,
+    }))
+}
+
+fn delete(path: &[&str]) -> Option<Handler> {
+    Some(Handler::Changes(match path {
+        ["operators", _] => placement::cancel,
+        ["store", _] => placement::remove_store,
+        ["stores", "remove-tombstone"] => placement::remove_tombstones,
         _ => return None,
     }))
 }

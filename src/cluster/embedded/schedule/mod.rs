@@ -217,6 +217,19 @@ pub(super) fn move_voter(model: &mut Model, region: usize, from: usize, to: usiz
     Some(steps)
 }
 
+/// The steps that remove the voter of a region from a store; the leader hands over first. None if no other can lead.
+pub(super) fn remove_voter(model: &mut Model, region: usize, store: usize, now: Duration) -> Option<Vec<Step>> {
+    let from = at(model, store);
+    let mut steps = Vec::new();
+    if model.regions[region].known_leader_store() == Some(store) {
+        let others = evict::followers(model, region, now);
+        let heir = model.random.choice(others)?;
+        steps.push(Step::TransferLeader { from, to: vec![at(model, heir)] });
+    }
+    steps.push(Step::RemovePeer { from });
+    Some(steps)
+}
+
 /// Orders that the voter of a region moves.
 pub(super) fn order_move(
     model: &mut Model,
