@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::bodies::{APPROXIMATE_SIZE, known_regions, region_score};
+use super::super::bodies::stores::region_score;
+use super::super::bodies::{APPROXIMATE_SIZE, known_regions};
 use super::super::model::Model;
 use super::super::pd_config::ScheduleConfig;
 use super::super::region::Region;
@@ -120,7 +121,7 @@ fn store_gauges(store: &Store, (regions, leaders): (u64, u64), config: &Schedule
 
 /// By type. All regions of the model are as small as an empty one.
 fn region_gauges(model: &Model) -> [(&'static str, f64); 10] {
-    let wanted = model.regions.iter().map(|region| region.peers.len()).max().unwrap_or_default();
+    let wanted = usize::try_from(model.config.replication.max_replicas).unwrap_or(usize::MAX);
     let mut gauges = [0_u64; 4];
     for region in known_regions(model).filter(|region| region.reported) {
         let is = |of: bool| u64::from(of);
