@@ -33,6 +33,8 @@ pub(super) fn members(topology: &Topology, random: &mut Rng) -> Vec<Member> {
             name: format!("pd{index}").as_str().into(),
             id: random.u64((1 << 60)..),
             process: Process::NEW,
+            leader_priority: 0,
+            log_level: "info",
         })
         .collect()
 }

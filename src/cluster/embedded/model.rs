@@ -50,6 +50,8 @@ pub(super) struct Model {
     stepped: Duration,
     pub(super) random: Rng,
     pub(super) cluster_id: u64,
+    /// When the first store made it a cluster.
+    pub(super) bootstrapped: Option<Duration>,
     pub(super) members: Vec<Member>,
     pub(super) leadership: Leadership,
     pub(super) stores: Vec<Store>,
@@ -89,6 +91,7 @@ impl Model {
             now: Duration::ZERO,
             stepped: Duration::ZERO,
             // PD makes it of the time and a random number (`pd:pkg/utils/etcdutil/etcdutil.go`).
+            bootstrapped: None,
             cluster_id: START.as_second().unsigned_abs() << 32 | u64::from(random.u32(..)),
             members,
             leadership: Leadership::new(),
@@ -266,6 +269,7 @@ impl Model {
         store.view.registered = true;
         store.view.start_timestamp = super::instant(now).as_second();
         self.config.schedule.store_limit.entry(store.id).or_default();
+        self.bootstrapped.get_or_insert(now);
         lines::tikv_ready(&mut self.log, now, &store.name);
         if let Some(leader) = self.leadership.leader() {
             lines::store_put(&mut self.log, now, &self.members[leader].name, &self.stores[index]);

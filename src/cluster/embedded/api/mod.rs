@@ -1,8 +1,12 @@
 //! What the nodes answer over HTTP: who can be reached, and what comes back. The bodies are made in [`super::bodies`].
 
+mod members;
 mod pd;
 mod placement;
+mod regions;
 mod reply;
+mod scheduling;
+mod stores;
 mod tikv;
 
 use std::time::Duration;

@@ -14,12 +14,14 @@ use std::time::Duration;
 
 pub(super) use balance::balanced;
 pub(super) use limits::Limits;
+pub(super) use slow_store::{SLOW, release as release_slow_store};
 
 use self::checker::Patrol;
 use self::controller::{Operators, Order};
 use self::operator::{At, Kind, Step};
 use self::slow_store::SlowStore;
-use super::bodies::{APPROXIMATE_SIZE, region_score};
+use super::bodies::APPROXIMATE_SIZE;
+use super::bodies::stores::region_score;
 use super::model::Model;
 use super::schedulers::SchedulerKind;
 
@@ -106,6 +108,24 @@ fn looked(look: &mut Look, found: bool, now: Duration) {
 /// A scheduler that was added, or given something else to do, looks at once.
 pub(super) fn look_at_once(model: &mut Model, kind: SchedulerKind) {
     model.schedule.looks[kind as usize] = Look::default();
+}
+
+/// evict-leader-scheduler was given a store.
+pub(super) fn evict_leader_added(model: &mut Model, store: u64) {
+    let now = model.now;
+    if let Some(pd) = model.leadership.leader() {
+        lines::evict_leader_added(&mut model.log, now, &model.members[pd].name, store);
+    }
+    look_at_once(model, SchedulerKind::EvictLeader);
+}
+
+/// A store was taken from evict-leader-scheduler.
+pub(super) fn evict_leader_removed(model: &mut Model, store: u64) {
+    let now = model.now;
+    if let Some(pd) = model.leadership.leader() {
+        let stopped = model.schedulers.evicted().is_empty();
+        lines::evict_leader_removed(&mut model.log, now, &model.members[pd].name, store, stopped);
+    }
 }
 
 /// Whether a scheduler may do anything now.
