@@ -108,7 +108,7 @@ impl Rate {
     /// The name of the format in the JSON Schema.
     pub const FORMAT: &str = "rate";
     /// What is expected where one is to stand.
-    pub const EXPECTED: &str = "a whole number per second, such as 2000/s";
+    pub const EXPECTED: &str = "so many a second, such as 500/s";
 
     /// Reads a rate.
     pub fn parse(text: &str) -> Result<Self, String> {

@@ -21,7 +21,7 @@ pub use entry::{
 };
 pub use find::{FindError, find};
 pub use mistake::{Mistake, Place, ScenarioError};
-pub use model::{ClusterPart, Expect, ExpectedViolation, MonitorPart, Recover, Scenario, Steady, Until};
+pub use model::{ClusterPart, Expect, ExpectedViolation, LoadPart, MonitorPart, Recover, Scenario, Steady, Until};
 use shape::Shaped;
 use tree::Tree;
 

@@ -9,9 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::entry::FaultEntry;
+use crate::cluster::{Distribution, LoadSpec, Workload};
 use crate::grade::rubric::Rubric;
 use crate::reading::NodeName;
-use crate::units::{Span, written_as_word};
+use crate::units::{Rate, Span, written_as_word};
 
 /// When a fault ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -96,6 +97,41 @@ pub struct ClusterPart {
     pub nodes: BTreeMap<String, usize>,
     /// The seed of everything that is drawn by lot.
     pub seed: u64,
+    /// What clients ask of it; if nothing is said, a little.
+    pub load: Option<LoadPart>,
+}
+
+/// What clients ask of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoadPart {
+    /// The workload of YCSB.
+    pub workload: Workload,
+    /// How many operations begin each second while none has to wait.
+    pub rate: Rate,
+    /// How many records there are; 10,000 if nothing is said.
+    #[serde(default)]
+    pub records: Option<u32>,
+    /// How many operations can be under way at a time; if nothing is said, a tenth of the rate, at least 4.
+    #[serde(default)]
+    pub threads: Option<u32>,
+    /// Which records are asked for; as usual for the workload if nothing is said.
+    #[serde(default)]
+    pub distribution: Option<Distribution>,
+}
+
+impl LoadPart {
+    /// The whole load.
+    #[must_use]
+    pub fn spec(self) -> LoadSpec {
+        let usual = LoadSpec::new(self.workload, self.rate.0);
+        LoadSpec {
+            records: self.records.unwrap_or(usual.records),
+            threads: self.threads.unwrap_or(usual.threads),
+            distribution: self.distribution.unwrap_or(usual.distribution),
+            ..usual
+        }
+    }
 }
 
 /// When the cluster is steady.

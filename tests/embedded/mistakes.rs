@@ -52,6 +52,9 @@ const SHAPE: &[Case] = &[
     ("unknown direction", KILL, "  - partition: { target: { node: tikv1 }, direction: inward }"),
     ("missing key of a fault", KILL, "  - flap: { target: { node: tikv1 }, up: 10s }"),
     ("a target where there is none", KILL, "  - halt_scheduling: { target: { node: pd0 } }"),
+    ("a rate without its unit", "  seed: 2", "  seed: 2\n  load: { workload: a, rate: 500 }"),
+    ("a rate of a minute", "  seed: 2", "  seed: 2\n  load: { workload: a, rate: 500/m }"),
+    ("unknown workload", "  seed: 2", "  seed: 2\n  load: { workload: g, rate: 500/s }"),
     ("unknown pick", "most-leaders", "most-leader"),
     ("a list for a word", "subject: tikv", "subject: [tikv]"),
 ];
@@ -61,6 +64,7 @@ const MEANING: &[Case] = &[
     ("unknown subject", "subject: tikv", "subject: tivk"),
     ("unknown role of a count", "{ pd: 3,", "{ pdd: 3,"),
     ("too few nodes", "tikv: 3 }", "tikv: 2 }"),
+    ("no load at all", "  seed: 2", "  seed: 2\n  load: { workload: a, rate: 0/s, threads: 0, records: 0 }"),
     ("no time between polls", "  seed: 2", "  seed: 2\nmonitor: { every: 0s }"),
     ("no time to be steady in", "timeout: 120s", "timeout: 5s"),
     ("no time to detect in", "within: 30s", "within: 0s"),

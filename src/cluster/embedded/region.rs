@@ -247,6 +247,16 @@ impl Region {
         unheard.then_some(back)
     }
 
+    /// When it next has something to do, given whether its leader reaches PD and which stores act;
+    /// [`Duration::MAX`] if nothing is to come.
+    pub(super) fn due(&self, pd_reached: bool, acts: impl Fn(usize) -> bool) -> Duration {
+        let change = self.change.map(|(at, _)| at);
+        let heartbeat = self.leader.filter(|_| pd_reached).map(|_| self.next_heartbeat);
+        let unheard = self.unheard.filter(|unheard| acts(self.peers[unheard.peer].store)).map(|unheard| unheard.until);
+        let campaigns = self.peers.iter().filter(|peer| acts(peer.store)).filter_map(|peer| peer.campaign);
+        campaigns.chain(change).chain(heartbeat).chain(unheard).min().unwrap_or(Duration::MAX)
+    }
+
     /// The leader steps down; it then asks again and again whether it would be elected.
     pub(super) fn step_down(&mut self, now: Duration, random: &mut Rng) -> Option<usize> {
         self.change = None;
@@ -256,9 +266,14 @@ impl Region {
     }
 
     /// The leader that nobody hears steps down if its time has come and its store acts.
-    pub(super) fn step_down_unheard(&mut self, now: Duration, acts: &[bool], random: &mut Rng) -> Option<usize> {
+    pub(super) fn step_down_unheard(
+        &mut self,
+        now: Duration,
+        acts: impl Fn(usize) -> bool,
+        random: &mut Rng,
+    ) -> Option<usize> {
         let peers = &self.peers;
-        let unheard = self.unheard.take_if(|unheard| now >= unheard.until && acts[peers[unheard.peer].store])?;
+        let unheard = self.unheard.take_if(|unheard| now >= unheard.until && acts(peers[unheard.peer].store))?;
         self.peers[unheard.peer].campaign = Some(now + election_wait(&ELECTION_TICKS, random));
         Some(unheard.peer)
     }
@@ -267,10 +282,10 @@ impl Region {
     pub(super) fn next_campaign(
         &mut self,
         now: Duration,
-        acts: &[bool],
+        acts: impl Fn(usize) -> bool,
         random: &mut Rng,
     ) -> Option<(usize, Duration)> {
-        let due = |peer: &Peer| peer.campaign.filter(|at| now >= *at && acts[peer.store]);
+        let due = |peer: &Peer| peer.campaign.filter(|at| now >= *at && acts(peer.store));
         let (index, at) = self.peers.iter().enumerate().find_map(|(index, peer)| Some((index, due(peer)?)))?;
         self.peers[index].campaign = Some(now + election_wait(&ELECTION_TICKS, random));
         Some((index, at))

@@ -23,6 +23,7 @@ static MANUAL: Manual = Manual {
         Role { name: "pd", usual: 3, allowed: 1..=7, leads: Leads::OneGroup },
         Role { name: "tikv", usual: 3, allowed: 3..=50, leads: Leads::ManyGroups },
     ],
+    takes_load: true,
     invariants: invariants::INVARIANTS,
     headline: &["pd_health", "store_state"],
     categories: knowledge::CATEGORIES,
@@ -39,7 +40,9 @@ impl Subject for TiKv {
 
     fn cluster(&self, spec: &ClusterSpec, _run: &str) -> Result<Box<dyn Cluster>, ClusterError> {
         let count = |role: &str| spec.nodes.get(role).copied().unwrap_or(3);
-        let topology = Topology { pd: count("pd"), tikv: count("tikv"), seed: spec.seed, ..Topology::default() };
+        let usual = Topology::default();
+        let load = spec.load.or(usual.load);
+        let topology = Topology { pd: count("pd"), tikv: count("tikv"), load, seed: spec.seed, ..usual };
         Ok(Box::new(EmbeddedCluster::new(topology)))
     }
 
