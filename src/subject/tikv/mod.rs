@@ -4,10 +4,15 @@ mod invariants;
 mod knowledge;
 mod logs;
 mod observe;
+mod prepare;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
 
 use super::{ClusterSpec, Leads, Manual, Role, Subject};
+use crate::cluster::compose::{ComposeCluster, Project};
 use crate::cluster::embedded::{EmbeddedCluster, Topology};
 use crate::cluster::{Backend, Cluster, ClusterError};
 use crate::reading::Observation;
@@ -16,12 +21,25 @@ use crate::reading::Observation;
 #[derive(Debug, Clone, Copy)]
 pub struct TiKv;
 
+/// The Compose file and what its nodes mount. What Grafana mounts is for who calls Compose by hand.
+const PROJECT: Project = Project {
+    file: include_str!("../../../compose/tikv.yaml"),
+    low_limits: Some(include_str!("../../../compose/tikv-low-nofile.yaml")),
+    mounted: &[
+        ("pd.toml", include_str!("../../../compose/pd.toml")),
+        ("tikv.toml", include_str!("../../../compose/tikv.toml")),
+        ("tikv-prometheus.yml", include_str!("../../../compose/tikv-prometheus.yml")),
+    ],
+    // A TiKV that was built without optimisation takes a minute or two on a small machine.
+    well_within: Duration::from_mins(5),
+};
+
 static MANUAL: Manual = Manual {
     name: "tikv",
-    backends: &[Backend::Embedded],
+    backends: &[Backend::Embedded, Backend::Compose],
     roles: &[
-        Role { name: "pd", usual: 3, allowed: 1..=7, leads: Leads::OneGroup },
-        Role { name: "tikv", usual: 3, allowed: 3..=50, leads: Leads::ManyGroups },
+        Role { name: "pd", usual: 3, allowed: 1..=7, in_containers: 3, leads: Leads::OneGroup },
+        Role { name: "tikv", usual: 3, allowed: 3..=50, in_containers: 3, leads: Leads::ManyGroups },
     ],
     invariants: invariants::INVARIANTS,
     headline: &["pd_health", "store_state"],
@@ -37,10 +55,25 @@ impl Subject for TiKv {
         &MANUAL
     }
 
-    fn cluster(&self, spec: &ClusterSpec, _run: &str) -> Result<Box<dyn Cluster>, ClusterError> {
+    fn cluster(&self, spec: &ClusterSpec, run: &str) -> Result<Box<dyn Cluster>, ClusterError> {
+        if spec.backend == Backend::Compose {
+            return Ok(Box::new(ComposeCluster::new(&PROJECT, run)?));
+        }
         let count = |role: &str| spec.nodes.get(role).copied().unwrap_or(3);
         let topology = Topology { pd: count("pd"), tikv: count("tikv"), seed: spec.seed, ..Topology::default() };
         Ok(Box::new(EmbeddedCluster::new(topology)))
+    }
+
+    async fn prepare(
+        &self,
+        cluster: &dyn Cluster,
+        spec: &ClusterSpec,
+        cancel: &CancellationToken,
+    ) -> Result<(), ClusterError> {
+        match spec.backend {
+            Backend::Embedded => Ok(()),
+            Backend::Compose => prepare::prepare(cluster, cancel).await,
+        }
     }
 
     async fn observe(&self, cluster: &dyn Cluster) -> Observation {
