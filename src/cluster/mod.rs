@@ -4,6 +4,7 @@
 
 pub mod compose;
 pub mod embedded;
+mod load;
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+pub use self::load::{Distribution, LoadSpec, Mix, Workload};
 use crate::clock::{Clock, Interrupted};
 use crate::http::Http;
 use crate::reading::NodeName;

@@ -1,15 +1,24 @@
 //! Checks what a file says against what there is: subjects, roles, nodes, invariants, paths and words of a diagnosis.
 //! It finds every mistake at once.
 
+use std::ops::RangeInclusive;
+
 use serde_json::Value as Json;
 
 use super::mistake::Mistake;
 use super::model::{FaultEntry, Pick, Scenario, Target};
 use super::tree::{Node as Part, Step, Tree};
 use super::{Check, Rubric, Scalar, TARGET, find_subject};
-use crate::cluster::{FaultKind, Node};
+use crate::cluster::{FaultKind, LoadSpec, Node};
 use crate::diagnosis::form;
 use crate::subject::{self, CLUSTER, Leads, Subject, UNREACHABLE};
+
+/// How many operations a second there can be.
+const RATES: RangeInclusive<u32> = 1..=1_000_000;
+/// How many records there can be.
+const RECORDS: RangeInclusive<u32> = 1..=100_000_000;
+/// How many threads there can be.
+const THREADS: RangeInclusive<u32> = 1..=10_000;
 
 /// Finds the mistakes of meaning.
 pub(super) fn check(tree: &Tree, scenario: &Scenario) -> Vec<Mistake> {
@@ -83,6 +92,24 @@ impl Checker<'_> {
                     );
                 }
                 Some(_) => {}
+            }
+        }
+        self.load();
+    }
+
+    fn load(&mut self) {
+        let Some(load) = self.scenario.cluster.load else { return };
+        if !self.subject.manual().takes_load {
+            let message = format!("no load can be put on {}", self.subject.name());
+            return self.say(&["cluster".into(), "load".into()], message, "");
+        }
+        let LoadSpec { rate, records, threads, .. } = load.spec();
+        for (key, count, limits) in
+            [("rate", rate, RATES), ("records", records, RECORDS), ("threads", threads, THREADS)]
+        {
+            if !limits.contains(&count) {
+                let message = format!("`{key}` must be from {} to {}, not {count}", limits.start(), limits.end());
+                self.say(&["cluster".into(), "load".into(), key.into()], message, "");
             }
         }
     }

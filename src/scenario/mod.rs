@@ -18,8 +18,8 @@ use crate::subject::{self, Subject};
 pub use find::{FindError, find};
 pub use mistake::{Mistake, Place, ScenarioError};
 pub use model::{
-    ClusterPart, Expect, ExpectedViolation, FaultEntry, MonitorPart, Pick, Recover, Scenario, Span, Steady, Target,
-    ToNode, Until,
+    ClusterPart, Expect, ExpectedViolation, FaultEntry, LoadPart, MonitorPart, Pick, Rate, Recover, Scenario, Span,
+    Steady, Target, ToNode, Until,
 };
 use shape::Shaped;
 use tree::Tree;

@@ -9,12 +9,14 @@ use jiff::SignedDuration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::cluster::FaultKind;
+use crate::cluster::{Distribution, FaultKind, LoadSpec, Workload};
 use crate::grade::rubric::Rubric;
 use crate::reading::NodeName;
 
 /// The format name of a span in the JSON Schema.
 pub(super) const SPAN_FORMAT: &str = "span";
+/// The format name of a rate in the JSON Schema.
+pub(super) const RATE_FORMAT: &str = "rate";
 /// The format name of an end of a fault in the JSON Schema.
 pub(super) const UNTIL_FORMAT: &str = "until";
 
@@ -75,6 +77,24 @@ impl fmt::Display for Until {
     }
 }
 
+/// So many a second: `500/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate(pub u32);
+
+impl Rate {
+    /// Reads a rate.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let count = text.strip_suffix("/s").and_then(|count| count.parse().ok());
+        count.map(Self).ok_or_else(|| "expected so many a second, such as 500/s".to_owned())
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/s", self.0)
+    }
+}
+
 /// Gives a type that is written as a word its serde and schema: its `parse` reads it, `Display` writes it.
 macro_rules! written_as_word {
     ($type:ident, $format:expr, $description:expr) => {
@@ -103,6 +123,7 @@ macro_rules! written_as_word {
 }
 
 written_as_word!(Span, SPAN_FORMAT, "A span of time with its unit: 500ms, 10s, 1m30s, 5m.");
+written_as_word!(Rate, RATE_FORMAT, "So many a second: 500/s.");
 written_as_word!(Until, UNTIL_FORMAT, "graded, detected, or a span such as 30s.");
 
 /// A scenario: a cluster, what is done to it, what must be seen, and how the diagnosis is graded.
@@ -148,6 +169,41 @@ pub struct ClusterPart {
     pub nodes: BTreeMap<String, usize>,
     /// The seed of everything that is drawn by lot.
     pub seed: u64,
+    /// What clients ask of it; if nothing is said, a little.
+    pub load: Option<LoadPart>,
+}
+
+/// What clients ask of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoadPart {
+    /// The workload of YCSB.
+    pub workload: Workload,
+    /// How many operations begin each second while none has to wait.
+    pub rate: Rate,
+    /// How many records there are; 10,000 if nothing is said.
+    #[serde(default)]
+    pub records: Option<u32>,
+    /// How many operations can be under way at a time; if nothing is said, a tenth of the rate, at least 4.
+    #[serde(default)]
+    pub threads: Option<u32>,
+    /// Which records are asked for; as usual for the workload if nothing is said.
+    #[serde(default)]
+    pub distribution: Option<Distribution>,
+}
+
+impl LoadPart {
+    /// The whole load.
+    #[must_use]
+    pub fn spec(self) -> LoadSpec {
+        let usual = LoadSpec::new(self.workload, self.rate.0);
+        LoadSpec {
+            records: self.records.unwrap_or(usual.records),
+            threads: self.threads.unwrap_or(usual.threads),
+            distribution: self.distribution.unwrap_or(usual.distribution),
+            ..usual
+        }
+    }
 }
 
 /// When the cluster is steady.

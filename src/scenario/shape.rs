@@ -4,7 +4,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::mistake::{Mistake, Place};
-use super::model::{SPAN_FORMAT, Span, UNTIL_FORMAT, Until};
+use super::model::{RATE_FORMAT, Rate, SPAN_FORMAT, Span, UNTIL_FORMAT, Until};
 use super::tree::{Key, Node, Tree};
 
 /// What a file says, in the shape that it should have.
@@ -101,6 +101,7 @@ impl<'a> Checker<'a> {
         }
         let bad = match (scalar.as_str(), schema["format"].as_str()) {
             (Some(text), Some(SPAN_FORMAT)) => Span::parse(text).is_err(),
+            (Some(text), Some(RATE_FORMAT)) => Rate::parse(text).is_err(),
             (Some(text), Some(UNTIL_FORMAT)) => Until::parse(text).is_err(),
             _ => schema["minimum"].as_f64().zip(scalar.as_f64()).is_some_and(|(minimum, number)| number < minimum),
         };
@@ -124,6 +125,7 @@ impl<'a> Checker<'a> {
         };
         match (name.as_str(), schema["format"].as_str()) {
             (_, Some(SPAN_FORMAT)) => "1s".into(),
+            (_, Some(RATE_FORMAT)) => "1/s".into(),
             (_, Some(UNTIL_FORMAT)) => "graded".into(),
             (Some("object"), _) => {
                 let part = |name: &'a str| (name.to_owned(), self.stand_in(&schema["properties"][name]));
@@ -170,6 +172,7 @@ fn type_of(scalar: &Json) -> &'static str {
 fn expected(schema: &Json) -> String {
     match schema["format"].as_str() {
         Some(SPAN_FORMAT) => return "a span with its unit, such as 500ms, 10s or 1m30s".to_owned(),
+        Some(RATE_FORMAT) => return "a number with `/s`, such as 500/s".to_owned(),
         Some(UNTIL_FORMAT) => return "`graded`, `detected` or a span such as 30s".to_owned(),
         _ => {}
     }

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Backend, Cluster, ClusterError, Node};
+use crate::cluster::{Backend, Cluster, ClusterError, LoadSpec, Node};
 use crate::http::{HttpError, Request};
 use crate::reading::{NodeName, Observation, Unit, Value};
 
@@ -199,6 +199,9 @@ pub struct ClusterSpec {
     pub nodes: BTreeMap<String, usize>,
     /// The seed of everything that is drawn by lot.
     pub seed: u64,
+    /// What clients ask of it, if the scenario says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadSpec>,
 }
 
 /// What is known of a subject.
@@ -210,6 +213,8 @@ pub struct Manual {
     pub backends: &'static [Backend],
     /// The roles of its nodes.
     pub roles: &'static [Role],
+    /// Whether a scenario can say what clients ask of it.
+    pub takes_load: bool,
     /// What must hold.
     pub invariants: &'static [Invariant],
     /// The readings that say in a word how a node is.

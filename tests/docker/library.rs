@@ -95,7 +95,7 @@ fn in_own_process(test: &str, body: impl AsyncFnOnce(&Store)) {
 fn plan() -> Plan {
     let loaded: Loaded = scenario::load(Path::new(SCENARIO)).unwrap();
     let nodes = loaded.scenario.cluster.nodes.clone();
-    let cluster = ClusterSpec { backend: Backend::Compose, nodes, seed: 0 };
+    let cluster = ClusterSpec { backend: Backend::Compose, nodes, seed: 0, load: None };
     Plan { loaded, cluster, snapshots: SnapshotPolicy { folder: "snapshots".into(), update: Update::No } }
 }
 

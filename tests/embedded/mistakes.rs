@@ -44,6 +44,9 @@ const SHAPE: &[Case] = &[
     ("a word for a span", "within: 60s", "within: ten"),
     ("a negative span", "within: 60s", "within: -5s"),
     ("an end that is none", "until: graded", "until: grade"),
+    ("a rate without its unit", "  seed: 2", "  seed: 2\n  load: { workload: a, rate: 500 }"),
+    ("a rate of a minute", "  seed: 2", "  seed: 2\n  load: { workload: a, rate: 500/m }"),
+    ("unknown workload", "  seed: 2", "  seed: 2\n  load: { workload: g, rate: 500/s }"),
     ("unknown pick", "most-leaders", "most-leader"),
     ("a list for a word", "subject: tikv", "subject: [tikv]"),
 ];
@@ -53,6 +56,7 @@ const MEANING: &[Case] = &[
     ("unknown subject", "subject: tikv", "subject: tivk"),
     ("unknown role of a count", "{ pd: 3,", "{ pdd: 3,"),
     ("too few nodes", "tikv: 3 }", "tikv: 2 }"),
+    ("no load at all", "  seed: 2", "  seed: 2\n  load: { workload: a, rate: 0/s, threads: 0, records: 0 }"),
     ("no time between polls", "  seed: 2", "  seed: 2\nmonitor: { every: 0s }"),
     ("no time to be steady in", "timeout: 120s", "timeout: 5s"),
     ("no time to detect in", "within: 30s", "within: 0s"),

@@ -81,7 +81,7 @@ pub(super) fn regions(topology: &Topology, ids: &mut Allocator, random: &mut Rng
     for (index, end_key) in bounds.into_iter().enumerate() {
         let split = table.contains(&index);
         let version = if split { version } else { FEWEST_REGIONS as u64 };
-        let active = split && topology.load;
+        let active = split && topology.load.is_some();
         let region = region(start_key, end_key.clone(), (version, active), topology, ids, random);
         regions.push(region);
         start_key = end_key;

@@ -11,10 +11,12 @@ use super::lines;
 use super::log::Log;
 use super::metrics::{self, Metrics};
 use super::pd::{Leadership, Member, Phase, Turn};
+use super::pd_config::PdConfig;
 use super::process::Process;
 use super::prometheus::{self, Prometheus};
 use super::region::{Change, Region, StoreLink};
 use super::schedule::Scheduler;
+use super::schedulers::Schedulers;
 use super::store::{CONNECT_TIMEOUT, CONNECTED_AFTER, START_UP, STORE_HEARTBEAT, Store};
 use super::{START, Topology, schedule, shutdown};
 
@@ -60,6 +62,10 @@ pub(super) struct Model {
     pd_reached: bool,
     next_keepalive: Duration,
     pub(super) scheduler: Scheduler,
+    /// What can be changed of PD's configuration.
+    pub(super) config: PdConfig,
+    /// Which of PD's schedulers and checkers run.
+    pub(super) schedulers: Schedulers,
     pub(super) log: Log,
     pub(super) metrics: Metrics,
     pub(super) prometheus: Prometheus,
@@ -88,6 +94,8 @@ impl Model {
             pd_reached: false,
             next_keepalive: Duration::MAX,
             scheduler: Scheduler::default(),
+            config: PdConfig::default(),
+            schedulers: Schedulers::default(),
             log: Log::default(),
             metrics: Metrics::new(topology),
             prometheus: Prometheus::new(topology),
@@ -166,6 +174,7 @@ impl Model {
                 self.stores.iter_mut().for_each(|store| store.view.reload());
                 self.regions.iter_mut().for_each(Region::forget_reports);
                 self.scheduler = Scheduler::default();
+                self.schedulers.forget_pauses();
                 self.next_keepalive = now + KEEPALIVE;
             }
         }
@@ -232,6 +241,7 @@ impl Model {
         store.busy = true;
         store.view.registered = true;
         store.view.start_timestamp = super::instant(now).as_second();
+        self.config.schedule.store_limit.entry(store.id).or_default();
         lines::tikv_ready(&mut self.log, now, &store.name);
         if let Some(leader) = self.leadership.leader() {
             lines::store_put(&mut self.log, now, &self.members[leader].name, &self.stores[index]);

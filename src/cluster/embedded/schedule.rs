@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::lines;
 use super::model::Model;
 use super::region::Region;
+use super::schedulers::SchedulerKind;
 
 /// A scheduler looks again after this long, and after a little longer each time there is nothing to do
 /// (`pd:pkg/schedule/schedulers/base_scheduler.go`, `MinScheduleInterval`, `ScheduleIntervalFactor`,
@@ -15,8 +16,6 @@ const INTERVAL: (Duration, f64, Duration) = (Duration::from_millis(10), 1.3, Dur
 /// (`pd:pkg/schedule/schedulers/utils.go`, `leaderTolerantSizeRatio`). It is what leaves the restarted store of
 /// fixtures/recordings/store-kill.jsonl with 2 leaders of 24.
 const TOLERANCE: usize = 5;
-/// How many leaders may move at a time (`leader-schedule-limit`).
-const LIMIT: usize = 4;
 /// A transfer that has not happened after this long is given up (`pd:pkg/schedule/operator/step.go`, fast steps).
 const STEP_TIMEOUT: Duration = Duration::from_mins(1);
 /// A new PD leader schedules nothing until so large a part of the regions has reported, or this time has passed
@@ -45,11 +44,15 @@ pub(super) struct Scheduler {
 pub(super) fn step(model: &mut Model, leader_since: Duration, now: Duration) {
     evict_stopping(model, leader_since, now);
     carry_out(model, now);
-    if now < model.scheduler.next_look || !prepared(model, leader_since, now) {
+    if now < model.scheduler.next_look
+        || !runs(model, SchedulerKind::BalanceLeader, now)
+        || !prepared(model, leader_since, now)
+    {
         return;
     }
     let before = model.scheduler.transfers.len();
-    while model.scheduler.transfers.len() < LIMIT
+    let limit = usize::try_from(model.config.schedule.leader_schedule_limit).unwrap_or(usize::MAX);
+    while model.scheduler.transfers.len() < limit
         && let Some(transfer) = next_transfer(model, now)
     {
         model.scheduler.transfers.push(transfer);
@@ -59,6 +62,11 @@ pub(super) fn step(model: &mut Model, leader_since: Duration, now: Duration) {
     let idle = scheduler.transfers.len() == before;
     scheduler.interval = if idle { scheduler.interval.mul_f64(factor).clamp(shortest, longest) } else { shortest };
     scheduler.next_look = now + scheduler.interval;
+}
+
+/// Whether a scheduler may do anything now.
+pub(super) fn runs(model: &Model, kind: SchedulerKind, now: Duration) -> bool {
+    !model.config.schedule.halt_scheduling && model.schedulers.runs(kind, now)
 }
 
 /// Whether PD finds the leaders evenly spread and moves none.
@@ -125,6 +133,9 @@ fn carry_out(model: &mut Model, now: Duration) {
 
 /// Moves the leaders off stores that are stopping, as far as there is another store that can lead.
 fn evict_stopping(model: &mut Model, leader_since: Duration, now: Duration) {
+    if !runs(model, SchedulerKind::EvictStoppingStore, now) {
+        return;
+    }
     for index in 0..model.stores.len() {
         let due = model.stores[index].view.stopping.is_some_and(|looks| now >= looks);
         if !due || !prepared(model, leader_since, now) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::process::Process;
 use super::region::StoreLink;
+use super::resources::Resources;
 use crate::reading::NodeName;
 
 /// A store reports to PD this often (`tikv:components/raftstore/src/store/config.rs`,
@@ -21,8 +22,6 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const PERSIST_INTERVAL: Duration = Duration::from_mins(5);
 /// A store silent for longer is Disconnected (`pd:pkg/core/store.go`, `storeDisconnectDuration`).
 pub(super) const DISCONNECTED_AFTER: Duration = Duration::from_secs(20);
-/// A store silent for longer is Down (`pd:pkg/schedule/config/config.go`, `max-store-down-time`).
-pub(super) const DOWN_AFTER: Duration = Duration::from_mins(30);
 
 /// What a heartbeat says of a store.
 #[derive(Debug, Clone, Copy)]
@@ -58,19 +57,29 @@ pub(super) struct View {
 }
 
 impl View {
-    /// The state's name, as of now.
-    pub(super) fn state_name(&self, now: Duration) -> &'static str {
-        let age = self.last_heartbeat.map(|heartbeat| now.saturating_sub(heartbeat));
-        match age {
-            Some(age) if age <= DISCONNECTED_AFTER => "Up",
-            Some(age) if age <= DOWN_AFTER => "Disconnected",
-            _ => "Down",
+    /// How long PD has heard nothing; none if it never heard anything.
+    fn silence(&self, now: Duration) -> Option<Duration> {
+        self.last_heartbeat.map(|heartbeat| now.saturating_sub(heartbeat))
+    }
+
+    fn is_connected(&self, now: Duration) -> bool {
+        self.silence(now).is_some_and(|silence| silence <= DISCONNECTED_AFTER)
+    }
+
+    /// The state's name, as of now; a store silent for longer than `max_store_down_time` is Down.
+    pub(super) fn state_name(&self, now: Duration, max_store_down_time: Duration) -> &'static str {
+        if self.silence(now).is_none_or(|silence| silence > max_store_down_time) {
+            "Down"
+        } else if self.is_connected(now) {
+            "Up"
+        } else {
+            "Disconnected"
         }
     }
 
     /// Whether PD may move leaders to the store.
     pub(super) fn is_target(&self, now: Duration) -> bool {
-        self.state_name(now) == "Up" && self.stopping.is_none() && self.stats.is_some_and(|stats| !stats.busy)
+        self.is_connected(now) && self.stopping.is_none() && self.stats.is_some_and(|stats| !stats.busy)
     }
 
     fn take(&mut self, stats: Stats, now: Duration) {
@@ -128,6 +137,7 @@ pub(super) struct Store {
     pub(super) capacity: u64,
     /// Bytes.
     pub(super) used: u64,
+    pub(super) resources: Resources,
     pub(super) view: View,
 }
 
@@ -148,6 +158,7 @@ impl Store {
             busy: true,
             capacity,
             used,
+            resources: Resources::recorded(),
             view: View::default(),
         }
     }

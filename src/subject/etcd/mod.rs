@@ -29,6 +29,7 @@ static MANUAL: Manual = Manual {
     name: "etcd",
     backends: &[Backend::Compose],
     roles: &[Role { name: "etcd", usual: 3, allowed: 3..=3, in_containers: 3, leads: Leads::OneGroup }],
+    takes_load: false,
     invariants: invariants::INVARIANTS,
     headline: &["status_api"],
     categories: knowledge::CATEGORIES,

@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::{ClusterSpec, Leads, Manual, Role, Subject};
-use crate::cluster::compose::{ComposeCluster, Project};
+use crate::cluster::compose::{Addition, ComposeCluster, Project};
 use crate::cluster::embedded::{EmbeddedCluster, Topology};
-use crate::cluster::{Backend, Cluster, ClusterError};
+use crate::cluster::{Backend, Cluster, ClusterError, Distribution, LoadSpec};
 use crate::reading::Observation;
 
 /// The subject `tikv`.
@@ -41,6 +41,7 @@ static MANUAL: Manual = Manual {
         Role { name: "pd", usual: 3, allowed: 1..=7, in_containers: 3, leads: Leads::OneGroup },
         Role { name: "tikv", usual: 3, allowed: 3..=50, in_containers: 3, leads: Leads::ManyGroups },
     ],
+    takes_load: true,
     invariants: invariants::INVARIANTS,
     headline: &["pd_health", "store_state"],
     categories: knowledge::CATEGORIES,
@@ -48,6 +49,29 @@ static MANUAL: Manual = Manual {
     signatures: knowledge::SIGNATURES,
     knowledge: knowledge::KNOWLEDGE,
 };
+
+/// go-ycsb as the Compose file has it.
+fn load_generator(load: LoadSpec) -> Addition {
+    let distribution = match load.distribution {
+        Distribution::Uniform => "uniform",
+        Distribution::Zipfian => "zipfian",
+        Distribution::Latest => "latest",
+        Distribution::Hotspot => "hotspot",
+    };
+    Addition {
+        profile: "load",
+        service: "ycsb-run",
+        node: "load",
+        variables: vec![
+            ("YCSB_WORKLOAD", load.workload.to_string()),
+            ("YCSB_TARGET", load.rate.to_string()),
+            ("YCSB_RECORDS", load.records.to_string()),
+            ("YCSB_THREADS", load.threads.to_string()),
+            ("YCSB_DISTRIBUTION", distribution.to_owned()),
+            ("YCSB_VALUE_SIZE", load.value_size.to_string()),
+        ],
+    }
+}
 
 #[async_trait]
 impl Subject for TiKv {
@@ -57,10 +81,12 @@ impl Subject for TiKv {
 
     fn cluster(&self, spec: &ClusterSpec, run: &str) -> Result<Box<dyn Cluster>, ClusterError> {
         if spec.backend == Backend::Compose {
-            return Ok(Box::new(ComposeCluster::new(&PROJECT, run)?));
+            return Ok(Box::new(ComposeCluster::new(&PROJECT, run)?.with(spec.load.map(load_generator))));
         }
         let count = |role: &str| spec.nodes.get(role).copied().unwrap_or(3);
-        let topology = Topology { pd: count("pd"), tikv: count("tikv"), seed: spec.seed, ..Topology::default() };
+        let usual = Topology::default();
+        let load = spec.load.or(usual.load);
+        let topology = Topology { pd: count("pd"), tikv: count("tikv"), load, seed: spec.seed, ..usual };
         Ok(Box::new(EmbeddedCluster::new(topology)))
     }
 
@@ -72,7 +98,7 @@ impl Subject for TiKv {
     ) -> Result<(), ClusterError> {
         match spec.backend {
             Backend::Embedded => Ok(()),
-            Backend::Compose => prepare::prepare(cluster, cancel).await,
+            Backend::Compose => prepare::prepare(cluster, spec.load.unwrap_or(LoadSpec::RECORDED).records, cancel).await,
         }
     }
 

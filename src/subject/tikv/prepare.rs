@@ -22,9 +22,8 @@ const SPLIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// PD's limit of replicas (pd.toml, `max-replicas`).
 const REPLICAS: usize = 3;
-/// The load's table has so many regions, as in the model, and so many records.
-const TABLE_REGIONS: usize = 20;
-const RECORDS: usize = 10_000;
+/// The load's table has so many regions, as in the model.
+const TABLE_REGIONS: u64 = 20;
 
 /// `GET /pd/api/v1/stores` (PD: pkg/response/store.go).
 #[derive(Debug, Deserialize)]
@@ -61,7 +60,11 @@ struct Region {
 
 /// Waits until every store is up and every region has its replicas and a leader, then splits the table. A table that is
 /// not split is no reason to end a run, and is said in the log.
-pub(super) async fn prepare(cluster: &dyn Cluster, cancel: &CancellationToken) -> Result<(), ClusterError> {
+pub(super) async fn prepare(
+    cluster: &dyn Cluster,
+    records: u32,
+    cancel: &CancellationToken,
+) -> Result<(), ClusterError> {
     let of_role = |role: &str| cluster.nodes().iter().filter(|node| node.role == role).collect::<Vec<&Node>>();
     let (pds, stores) = (of_role("pd"), of_role("tikv"));
     let deadline = after(cluster.clock().now(), READY_WITHIN);
@@ -75,7 +78,7 @@ pub(super) async fn prepare(cluster: &dyn Cluster, cancel: &CancellationToken) -
     tokio::select! {
         biased;
         () = cancel.cancelled() => Err(clock::Interrupted.into()),
-        outcome = split(cluster, &pds) => {
+        outcome = split(cluster, &pds, records) => {
             if let Err(reason) = outcome {
                 tracing::warn!("the load's table is not split: {reason}");
             }
@@ -111,8 +114,8 @@ async fn regions(cluster: &dyn Cluster, pds: &[&Node]) -> Result<Vec<Region>, St
 }
 
 /// Splits the load's table, and spreads the leaders of its regions over the stores.
-async fn split(cluster: &dyn Cluster, pds: &[&Node]) -> Result<(), String> {
-    let keys = split_keys();
+async fn split(cluster: &dyn Cluster, pds: &[&Node], records: u32) -> Result<(), String> {
+    let keys = split_keys(records);
     tell(cluster, pds, "/regions/split", json!({ "split_keys": keys, "retry_limit": 5 })).await?;
     let regions = regions(cluster, pds).await?;
     let made: Vec<u64> =
@@ -139,8 +142,25 @@ async fn tell(cluster: &dyn Cluster, pds: &[&Node], path: &str, body: Json) -> R
     first_answer::<()>(answers)
 }
 
-/// The keys that the table is split at, in hex as PD writes them.
-fn split_keys() -> Vec<String> {
-    let key = |split: usize| format!("usertable:user{:012}", split * RECORDS / TABLE_REGIONS);
+/// The keys that a table of so many records is split at, in hex as PD writes them.
+fn split_keys(records: u32) -> Vec<String> {
+    let key = |split: u64| format!("usertable:user{:012}", split * u64::from(records) / TABLE_REGIONS);
     (1..TABLE_REGIONS).map(|split| key(split).bytes().map(|byte| format!("{byte:02X}")).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_splits_are_those_of_the_recorded_cluster() {
+        let path = format!("{}/fixtures/recordings/baseline-pd-api.json", env!("CARGO_MANIFEST_DIR"));
+        let recorded: Json = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let regions: Regions = serde_json::from_str(recorded["/regions"]["body"].as_str().unwrap()).unwrap();
+        let of_table = |region: &Region| region.start_key.starts_with("75736572");
+        let mut starts: Vec<String> =
+            regions.regions.into_iter().filter(of_table).map(|region| region.start_key).collect();
+        starts.sort();
+        assert_eq!(starts, split_keys(10_000));
+    }
 }

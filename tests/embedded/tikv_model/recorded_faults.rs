@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use operator_run::clock::{after, span_between};
 use operator_run::cluster::embedded::{EmbeddedCluster, Topology};
-use operator_run::cluster::{Cluster, Fault, FaultKind, ProcessState};
+use operator_run::cluster::{Cluster, Fault, FaultKind, LoadSpec, ProcessState};
 
 use tokio_util::sync::CancellationToken;
 
@@ -189,7 +189,11 @@ struct Run {
 }
 
 async fn run(row: &Row, load: bool, healed_at: f64, times: &[f64]) -> Run {
-    let cluster = EmbeddedCluster::new(Topology { load, seed: row.seed, ..Topology::default() });
+    let cluster = EmbeddedCluster::new(Topology {
+        load: load.then_some(LoadSpec::RECORDED),
+        seed: row.seed,
+        ..Topology::default()
+    });
     cluster.up(&CancellationToken::new()).await.unwrap();
     let cast = cast(&cluster, row).await;
     reach_phase(&cluster, &cast[row.struck[0].0], row.phase).await;
