@@ -12,6 +12,7 @@ mod bodies;
 mod faults;
 pub mod go_format;
 mod layout;
+mod lifecycle;
 mod lines;
 mod log;
 mod metrics;
@@ -28,7 +29,9 @@ mod schedule;
 mod schedulers;
 pub mod serve;
 mod shutdown;
+mod split;
 mod store;
+mod unsafe_recovery;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
