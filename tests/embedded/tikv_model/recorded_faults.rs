@@ -75,7 +75,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "store-partition",
-        kind: FaultKind::Partition,
+        kind: FaultKind::CUT_OFF,
         struck: &[("tikv2", 0.0)],
         phase: 6.1,
         load: false,
@@ -165,7 +165,7 @@ impl Fate {
             self.done = true;
             cluster.inject(&self.fault).await.unwrap();
         }
-        let ended = matches!(cluster.process(self.fault.node()).await.unwrap(), ProcessState::Exited { .. });
+        let ended = matches!(cluster.process(self.fault.node().unwrap()).await.unwrap(), ProcessState::Exited { .. });
         if self.done && until == Until::Ended && ended && self.heal_at.is_none() {
             self.heal_at = Some(now + RESTART);
         }
@@ -200,7 +200,7 @@ async fn run(row: &Row, load: bool, healed_at: f64, times: &[f64]) -> Run {
     let start = cluster.clock().now();
     let mut polls = vec![poll(&cluster, -0.1).await];
     let fate = |(node, due): &(&'static str, f64)| Fate {
-        fault: Fault::new(row.kind, cast[node].as_str().into()),
+        fault: Fault::new(row.kind.clone(), cast[node].as_str().into()),
         due: *due,
         done: false,
         heal_at: (row.until == Until::Healed).then_some(healed_at),
@@ -320,9 +320,22 @@ fn template(line: &str) -> (String, BTreeSet<String>) {
     let (message, fields) = rest.split_once(']').unwrap();
     let message = message.trim_matches('"').split(":  ").next().unwrap();
     let blotted: String = message.chars().filter(|character| !character.is_ascii_digit()).collect();
-    let named = fields.split(" [").filter_map(|field| field.split_once('='));
+    let unquoted: String = without_quoted(fields);
+    let named = unquoted.split(" [").filter_map(|field| field.split_once('='));
     let fields = named.map(|(name, _)| name.to_owned()).collect();
     (format!("{level}] [{source}] {blotted}"), fields)
+}
+
+/// Fields without what is quoted in them, which may have brackets and `=` of its own.
+fn without_quoted(fields: &str) -> String {
+    let (mut quoted, mut escaped) = (false, false);
+    let outside = |character: &char| {
+        let quote = *character == '"' && !escaped;
+        escaped = *character == '\\' && !escaped;
+        quoted ^= quote;
+        !quoted && !quote
+    };
+    fields.chars().filter(outside).collect()
 }
 
 /// What is said in any recorded log, with the names of its fields.
@@ -394,7 +407,7 @@ async fn logs_say_what_the_recorded_ones_say() {
         }
         let always = ["connection aborted", "connection abort", "broadcasting unreachable", "wait connect timeout"];
         let restarted = ["Welcome to TiKV", "TiKV is ready to serve", "put store ok"];
-        let restarted = restarted.iter().filter(|_| row.kind != FaultKind::Partition);
+        let restarted = restarted.iter().filter(|_| row.kind != FaultKind::CUT_OFF);
         for message in always.iter().chain(restarted).chain(words.iter()).chain(&["connection established"]) {
             assert!(said.contains(*message), "{name}: nobody wrote {message:?}: {said:?}");
         }
