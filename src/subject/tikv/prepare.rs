@@ -99,9 +99,8 @@ async fn ready(cluster: &dyn Cluster, pds: &[&Node], stores: &[&Node]) -> Result
         }
     }
     let regions = regions(cluster, pds).await?;
-    let whole = |region: &Region| {
-        region.peers.len() == REPLICAS && region.pending_peers.is_empty() && region.leader.is_some()
-    };
+    let whole =
+        |region: &Region| region.peers.len() == REPLICAS && region.pending_peers.is_empty() && region.leader.is_some();
     match regions.iter().find(|region| !whole(region)) {
         None if regions.is_empty() => Err("PD knows no region".to_owned()),
         None => Ok(()),
