@@ -1,5 +1,7 @@
 //! Remedies that are done to processes: restarting, resuming, waiting; and restarting the wrong one.
 
+use operator_run::cluster::FaultKind;
+
 use super::*;
 
 #[tokio::test]
@@ -75,4 +77,18 @@ async fn restarting_a_healthy_pd_while_another_is_dead_leaves_pd_without_a_quoru
     start(&cluster, &others[1]).await;
     wait(&cluster, 20.0).await;
     assert_eq!(answer(&leader).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_store_that_is_stopped_in_order_gives_its_leaders_away_first() {
+    for seed in 0..40 {
+        let cluster = up(seed).await;
+        let victim = by_leaders(&cluster).await.remove(0);
+        let before = cluster.fork();
+        inject(&cluster, Fault::new(FaultKind::Stop, victim.as_str().into())).await;
+        let took = until(&cluster, 12.0, "ended", async |cluster| exit_code(cluster, &victim).await.is_some()).await;
+        assert_eq!(exit_code(&cluster, &victim).await, Some(0));
+        assert!(took >= 0.5, "seed {seed}: {took} s");
+        assert_eq!(without_leader(&before, &cluster, 0.1), 0, "the client feels nothing");
+    }
 }

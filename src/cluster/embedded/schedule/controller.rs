@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::bodies::APPROXIMATE_SIZE;
 use super::super::lines as cluster_lines;
-use super::super::model::Model;
+use super::super::model::{Model, STEP};
 use super::super::region::{Region, Role};
 use super::super::split;
 use super::lines;
@@ -201,9 +201,13 @@ fn advance(model: &mut Model, region: usize, now: Duration) {
                     operator.step_done = Some(done);
                 }
             }
-            Some(done) if done > now || !carry_out(model, region, &step, done) => return,
+            Some(done) if done > now => return,
             Some(done) => {
-                at = done;
+                // What had to wait for something happens now.
+                at = if done + STEP > now { done } else { now };
+                if !carry_out(model, region, &step, at) {
+                    return;
+                }
                 if let Some(operator) = model.schedule.operators.running.get_mut(&region) {
                     operator.current += 1;
                     operator.step_done = None;

@@ -17,8 +17,7 @@ pub(super) fn given_stores(model: &mut Model, now: Duration) -> bool {
 }
 
 /// The stores that have told PD that they are stopping.
-pub(super) fn stopping_stores(model: &mut Model, now: Duration) -> bool {
-    let mut found = false;
+pub(super) fn stopping_stores(model: &mut Model, now: Duration) {
     for index in 0..model.stores.len() {
         if model.stores[index].view.stopping.is_none_or(|looks| now < looks) {
             continue;
@@ -29,9 +28,8 @@ pub(super) fn stopping_stores(model: &mut Model, now: Duration) -> bool {
             let name = &model.members[pd].name;
             super::super::lines::eviction_begins(&mut model.log, now, name, model.stores[index].id);
         }
-        found |= leaders_of(model, index, SchedulerKind::EvictStoppingStore, now);
+        leaders_of(model, index, SchedulerKind::EvictStoppingStore, now);
     }
-    found
 }
 
 /// Orders transfers off a store, as many as may be under way at a time. Returns whether there were any to order.

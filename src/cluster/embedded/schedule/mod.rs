@@ -84,8 +84,11 @@ pub(super) fn step(model: &mut Model, leader_since: Duration, now: Duration) {
         return;
     }
     checker::step(model, now);
-    let schedulers: [(SchedulerKind, fn(&mut Model, Duration) -> bool); 5] = [
-        (SchedulerKind::EvictStoppingStore, evict::stopping_stores),
+    if runs(model, SchedulerKind::EvictStoppingStore, now) {
+        // When it looks, each stopping store knows.
+        evict::stopping_stores(model, now);
+    }
+    let schedulers: [(SchedulerKind, fn(&mut Model, Duration) -> bool); 4] = [
         (SchedulerKind::EvictLeader, evict::given_stores),
         (SchedulerKind::EvictSlowStore, slow_store::look),
         (SchedulerKind::BalanceLeader, balance::leaders),
