@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use operator_run::cluster::embedded::{EmbeddedCluster, Topology};
-use operator_run::cluster::{Cluster, ClusterError, Fault};
+use operator_run::cluster::{Cluster, ClusterError, Fault, FaultKind};
 use operator_run::reading::NodeName;
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +41,7 @@ async fn round(topology: Topology, killed: Option<&NodeName>) -> Result<Duration
     let cluster = EmbeddedCluster::new(topology);
     cluster.up(&CancellationToken::new()).await?;
     if let Some(node) = killed {
-        cluster.inject(&Fault::Kill { node: node.clone() }).await?;
+        cluster.inject(&Fault::new(FaultKind::Kill, node.clone())).await?;
     }
     let start = Instant::now();
     cluster.clock().sleep(SPAN).await;

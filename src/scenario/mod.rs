@@ -2,6 +2,7 @@
 //! that a user wrote.
 
 mod check;
+mod entry;
 mod find;
 mod mistake;
 mod model;
@@ -15,16 +16,19 @@ use std::path::{Path, PathBuf};
 use crate::cluster::{Backend, Node};
 use crate::subject::{self, Subject};
 
+pub use entry::{
+    FaultEntry, FillDisk, Flap, HaltScheduling, HotKey, LimitCpu, LimitMemory, Loss, Partition, Pick, ShiftClock,
+    Slower, Target, ToNode,
+};
 pub use find::{FindError, find};
 pub use mistake::{Mistake, Place, ScenarioError};
-pub use model::{
-    ClusterPart, Expect, ExpectedViolation, FaultEntry, LoadPart, MonitorPart, Pick, Rate, Recover, Scenario, Span,
-    Steady, Target, ToNode, Until,
-};
+pub use model::{ClusterPart, Expect, ExpectedViolation, LoadPart, MonitorPart, Recover, Scenario, Steady, Until};
 use shape::Shaped;
 use tree::Tree;
 
 pub use crate::grade::rubric::{Check, Rubric, Scalar, TARGET};
+pub use crate::units::Span;
+
 /// A scenario that was read and found right.
 #[derive(Clone)]
 pub struct Loaded {

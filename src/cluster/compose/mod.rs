@@ -311,11 +311,14 @@ impl Cluster for ComposeCluster {
     }
 
     async fn missing_effect(&self, fault: &Fault) -> Result<Option<String>, ClusterError> {
-        let state = self.process(fault.node()).await?;
+        let Some(node) = fault.node() else { return Err(faults::not_here(fault)) };
+        let state = self.process(node).await?;
         match (fault.kind(), &state) {
+            // The engine answers when a container has ended and runs again.
             (FaultKind::Kill | FaultKind::Stop, ProcessState::Exited { .. })
-            | (FaultKind::Pause, ProcessState::Paused) => Ok(None),
-            _ => Ok(Some(format!("the process of {} is {state}", fault.node()))),
+            | (FaultKind::Pause, ProcessState::Paused)
+            | (FaultKind::Restart, ProcessState::Running) => Ok(None),
+            _ => Ok(Some(format!("the process of {node} is {state}"))),
         }
     }
 
