@@ -168,9 +168,8 @@ fn prometheus_scrapes_every_node_by_the_jobs_that_the_rules_expect() {
     let file = yaml("tikv-prometheus.yml");
     assert_eq!(file["global"]["scrape_interval"], "15s", "as the model's does");
     let jobs = file["scrape_configs"].as_sequence().unwrap().iter();
-    let jobs: Vec<(&str, Vec<&str>)> = jobs
-        .map(|job| (job["job_name"].as_str().unwrap(), words(&job["static_configs"][0]["targets"])))
-        .collect();
+    let jobs: Vec<(&str, Vec<&str>)> =
+        jobs.map(|job| (job["job_name"].as_str().unwrap(), words(&job["static_configs"][0]["targets"]))).collect();
     let pd = vec!["pd0:2379", "pd1:2379", "pd2:2379"];
     assert_eq!(jobs, [("pd", pd), ("tikv", vec!["tikv0:20180", "tikv1:20180", "tikv2:20180"])]);
 }
@@ -232,7 +231,8 @@ fn grafana_is_given_its_datasource_and_a_dashboard_of_metrics_that_there_are() {
 /// The first word of a query that is a metric's name.
 fn metric_of(expression: &str) -> &str {
     let words = expression.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-    let is_metric = |word: &&str| ["pd_", "tikv_", "etcd_", "process_", "service_"].iter().any(|own| word.starts_with(own));
+    let is_metric =
+        |word: &&str| ["pd_", "tikv_", "etcd_", "process_", "service_"].iter().any(|own| word.starts_with(own));
     let mut words = words.filter(|word| is_metric(word) || *word == "up");
     words.next().unwrap_or_else(|| panic!("no metric in {expression}"))
 }
