@@ -120,8 +120,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Loaded, ScenarioError> {
             let fault_places =
                 (0..scenario.faults.len()).map(|index| tree.place(&["faults".into(), index.into()])).collect();
             let count_place = |role: &String| tree.place(&["cluster".into(), "nodes".into(), role.as_str().into()]);
-            let count_places =
-                scenario.cluster.nodes.keys().map(|role| (role.clone(), count_place(role))).collect();
+            let count_places = scenario.cluster.nodes.keys().map(|role| (role.clone(), count_place(role))).collect();
             let (path, text) = (path.to_owned(), text.to_owned());
             Ok(Loaded { path, scenario, subject, check_lines, text, fault_places, count_places })
         }

@@ -98,7 +98,9 @@ impl Subject for TiKv {
     ) -> Result<(), ClusterError> {
         match spec.backend {
             Backend::Embedded => Ok(()),
-            Backend::Compose => prepare::prepare(cluster, spec.load.unwrap_or(LoadSpec::RECORDED).records, cancel).await,
+            Backend::Compose => {
+                prepare::prepare(cluster, spec.load.unwrap_or(LoadSpec::RECORDED).records, cancel).await
+            }
         }
     }
 

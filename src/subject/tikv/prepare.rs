@@ -14,7 +14,7 @@ use crate::cluster::{Cluster, ClusterError, Node};
 use crate::http::Request;
 
 /// How long the stores may take to join and to make the replicas of the first regions, once they answer.
-const READY_WITHIN: Duration = Duration::from_mins(3);
+const READY_WITHIN: Duration = Duration::from_mins(5);
 /// How often is asked whether it is so.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long PD may take to split: it tries up to five times.
@@ -52,6 +52,7 @@ struct Regions {
 struct Region {
     id: u64,
     start_key: String,
+    #[serde(default)]
     peers: Vec<IgnoredAny>,
     leader: Option<IgnoredAny>,
     #[serde(default)]
@@ -99,9 +100,8 @@ async fn ready(cluster: &dyn Cluster, pds: &[&Node], stores: &[&Node]) -> Result
         }
     }
     let regions = regions(cluster, pds).await?;
-    let whole = |region: &Region| {
-        region.peers.len() == REPLICAS && region.pending_peers.is_empty() && region.leader.is_some()
-    };
+    let whole =
+        |region: &Region| region.peers.len() == REPLICAS && region.pending_peers.is_empty() && region.leader.is_some();
     match regions.iter().find(|region| !whole(region)) {
         None if regions.is_empty() => Err("PD knows no region".to_owned()),
         None => Ok(()),
@@ -145,7 +145,8 @@ async fn tell(cluster: &dyn Cluster, pds: &[&Node], path: &str, body: Json) -> R
 /// The keys that a table of so many records is split at, in hex as PD writes them.
 fn split_keys(records: u32) -> Vec<String> {
     let key = |split: u64| format!("usertable:user{:012}", split * u64::from(records) / TABLE_REGIONS);
-    (1..TABLE_REGIONS).map(|split| key(split).bytes().map(|byte| format!("{byte:02X}")).collect()).collect()
+    let hex = |byte: u8| format!("{byte:02X}");
+    (1..TABLE_REGIONS).map(|split| key(split).bytes().map(hex).collect()).collect()
 }
 
 #[cfg(test)]
