@@ -13,6 +13,7 @@ mod mistakes;
 mod prometheus;
 mod promql;
 mod properties;
+mod recording;
 mod rules;
 mod runs;
 mod scenarios;
