@@ -14,6 +14,7 @@ mod mistakes;
 mod prometheus;
 mod promql;
 mod properties;
+mod recording;
 mod rules;
 mod runs;
 mod scenarios;

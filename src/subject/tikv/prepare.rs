@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value as Json, json};
 use tokio_util::sync::CancellationToken;
 
-use super::observe::{PD_PORT, ask_each, first_answer};
+use super::pd::{self, Stores, ask_in_turn, first_answer};
 use crate::clock::{self, after};
 use crate::cluster::{Cluster, ClusterError, Node};
 use crate::http::Request;
@@ -24,23 +24,6 @@ const SPLIT_TIMEOUT: Duration = Duration::from_secs(30);
 const REPLICAS: usize = 3;
 /// The load's table has so many regions, as in the model.
 const TABLE_REGIONS: u64 = 20;
-
-/// `GET /pd/api/v1/stores` (PD: pkg/response/store.go).
-#[derive(Debug, Deserialize)]
-struct Stores {
-    stores: Vec<StoreInfo>,
-}
-
-#[derive(Debug, Deserialize)]
-struct StoreInfo {
-    store: StoreMeta,
-}
-
-#[derive(Debug, Deserialize)]
-struct StoreMeta {
-    address: String,
-    state_name: String,
-}
 
 /// `GET /pd/api/v1/regions` (PD: pkg/response/region.go).
 #[derive(Debug, Deserialize)]
@@ -90,9 +73,9 @@ pub(super) async fn prepare(
 
 /// Whether the cluster can serve, else what is missing.
 async fn ready(cluster: &dyn Cluster, pds: &[&Node], stores: &[&Node]) -> Result<(), String> {
-    let known = first_answer(ask_each::<Stores>(cluster, pds, "/stores").await)?;
+    let known = ask_in_turn::<Stores>(cluster, pds, "/stores").await?;
     for node in stores {
-        let is_it = |info: &&StoreInfo| info.store.address.split(':').next() == Some(node.name.as_str());
+        let is_it = |info: &&pd::StoreInfo| info.store.address.split(':').next() == Some(node.name.as_str());
         match known.stores.iter().find(is_it).map(|info| info.store.state_name.as_str()) {
             Some("Up") => {}
             Some(state) => return Err(format!("PD says that {} is {state}", node.name)),
@@ -110,7 +93,7 @@ async fn ready(cluster: &dyn Cluster, pds: &[&Node], stores: &[&Node]) -> Result
 }
 
 async fn regions(cluster: &dyn Cluster, pds: &[&Node]) -> Result<Vec<Region>, String> {
-    Ok(first_answer(ask_each::<Regions>(cluster, pds, "/regions").await)?.regions)
+    Ok(ask_in_turn::<Regions>(cluster, pds, "/regions").await?.regions)
 }
 
 /// Splits the load's table, and spreads the leaders of its regions over the stores.
@@ -130,8 +113,7 @@ async fn split(cluster: &dyn Cluster, pds: &[&Node], records: u32) -> Result<(),
 async fn tell(cluster: &dyn Cluster, pds: &[&Node], path: &str, body: Json) -> Result<(), String> {
     let mut answers = Vec::new();
     for node in pds {
-        let authority = format!("{}:{PD_PORT}", node.name);
-        let request = Request::post(authority, format!("/pd/api/v1{path}"), body.clone(), SPLIT_TIMEOUT);
+        let request = Request::post(pd::address(node), format!("/pd/api/v1{path}"), body.clone(), SPLIT_TIMEOUT);
         let answer = cluster.http().send(&request).await.and_then(|response| response.ok(&request));
         let taken = answer.is_ok();
         answers.push(answer);
