@@ -53,7 +53,7 @@ impl Model {
         match place {
             _ if !self.process(place).acts() => {}
             Place::Pd(index) => {
-                self.hand_pd_over(index, None);
+                self.hand_pd_over(index, None, now);
                 self.end_member(index, now, 0);
             }
             Place::Tikv(index) if self.stores[index].ready.is_none() => self.end_store(index, now, 0),
@@ -63,8 +63,7 @@ impl Model {
 
     /// PD's leader hands over to another member, which may be a certain one; any other member does nothing. Returns
     /// whether somebody takes over.
-    pub(super) fn hand_pd_over(&mut self, index: usize, to: Option<usize>) -> bool {
-        let now = self.now;
+    pub(super) fn hand_pd_over(&mut self, index: usize, to: Option<usize>, now: Duration) -> bool {
         let winner = self.leadership.hand_over(index, to, now, &self.members, &mut self.random);
         if let Some(winner) = winner {
             let (here, term) = (&self.members[index], self.leadership.term);

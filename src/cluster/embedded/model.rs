@@ -27,6 +27,9 @@ pub(super) const STEP: Duration = Duration::from_millis(100);
 const PD_CLIENT_RECONNECTS: Duration = Duration::from_secs(3);
 /// PD tries its heartbeat streams this often (`pd:pkg/schedule/hbstream/heartbeat_streams.go`).
 const KEEPALIVE: Duration = Duration::from_mins(1);
+/// A member looks so often whether it should lead in place of the leader (`pd:server/config/config.go`,
+/// `LeaderPriorityCheckInterval`).
+const PRIORITY_CHECK: Duration = Duration::from_mins(1);
 /// A store's tick comes up to so much after its time (fixtures/recordings/store-kill.jsonl: heartbeats 10.0 s apart,
 /// a few hundredths late after a restart).
 const TICK_LATENESS: Duration = Duration::from_millis(50);
@@ -63,6 +66,7 @@ pub(super) struct Model {
     /// Stores reached PD at the last step.
     pd_reached: bool,
     next_keepalive: Duration,
+    next_priority_check: Duration,
     pub(super) scheduler: Scheduler,
     /// What can be changed of PD's configuration.
     pub(super) config: PdConfig,
@@ -96,6 +100,7 @@ impl Model {
             all_regions_due: true,
             pd_reached: false,
             next_keepalive: Duration::MAX,
+            next_priority_check: Duration::MAX,
             scheduler: Scheduler::default(),
             config: PdConfig::default(),
             schedulers: Schedulers::default(),
@@ -149,6 +154,9 @@ impl Model {
                 self.keep_streams_alive(leader, now);
             }
             schedule::step(self, since, now);
+            if now >= self.next_priority_check {
+                self.check_priorities(leader, now);
+            }
         }
         metrics::step(self, now);
         prometheus::step(self, now);
@@ -179,6 +187,7 @@ impl Model {
                 self.scheduler = Scheduler::default();
                 self.schedulers.forget_pauses();
                 self.next_keepalive = now + KEEPALIVE;
+                self.next_priority_check = now + PRIORITY_CHECK;
             }
         }
     }
@@ -353,6 +362,16 @@ impl Model {
         {
             let pd = &self.members[leader].name;
             lines::leader_changed(&mut self.log, now, pd, region.id, self.stores[from].id, self.stores[to].id);
+        }
+    }
+
+    /// A member of a higher priority than the leader's takes over.
+    fn check_priorities(&mut self, leader: usize, now: Duration) {
+        self.next_priority_check += PRIORITY_CHECK;
+        let priority = |index: &usize| self.members[*index].leader_priority;
+        let serving = (0..self.members.len()).filter(|index| self.members[*index].serves(now));
+        if let Some(first) = serving.max_by_key(priority).filter(|first| priority(first) > priority(&leader)) {
+            self.hand_pd_over(leader, Some(first), now);
         }
     }
 

@@ -171,6 +171,11 @@ impl Region {
         self.peers.iter().position(|peer| peer.store == store)
     }
 
+    /// Whether a peer leads, or nobody has told it yet that it does not.
+    pub(super) fn takes_itself_for_leader(&self, peer: usize) -> bool {
+        self.leader == Some(peer) || self.unheard.is_some_and(|unheard| unheard.peer == peer)
+    }
+
     /// The index of the store whose peer leads.
     pub(super) fn leader_store(&self) -> Option<usize> {
         self.leader.map(|peer| self.peers[peer].store)

@@ -65,7 +65,7 @@ pub(super) fn answer(model: &mut Model, request: &Request) -> Result<Answer, Htt
         Reached::Hangs => Answer::Later(None),
         Reached::Answers(place) if path == METRICS => Answer::Now(metrics(model, place)),
         Reached::Answers(Place::Pd(index)) => pd::answer(model, index, request, path, query),
-        Reached::Answers(Place::Tikv(_)) => Answer::Now(tikv::answer(request, path)),
+        Reached::Answers(Place::Tikv(index)) => Answer::Now(tikv::answer(model, index, request, path)),
     })
 }
 

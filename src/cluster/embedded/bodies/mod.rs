@@ -8,6 +8,7 @@ pub(super) mod members;
 pub(super) mod regions;
 pub(super) mod schedulers;
 pub(super) mod stores;
+pub(super) mod tikv;
 
 use super::model::Model;
 use super::region::Region;
