@@ -121,10 +121,9 @@ fn is_local(method: &Method, path: &[&str]) -> bool {
 fn needs_no_cluster(path: &[&str]) -> bool {
     matches!(
         path,
-        ["config"]
+        ["config" | "status" | "health" | "ping" | "version"]
             | ["config", "schedule" | "replicate" | "pd-server" | "cluster-version"]
             | ["admin", "log"]
-            | ["status" | "health" | "ping" | "version"]
             | ["members" | "leader" | "cluster" | "metric", ..]
     )
 }

@@ -124,7 +124,7 @@ fn status(model: &Model, index: usize, store: &Store, heard: jiff::Timestamp) ->
     let (capacity, used) = stats.map_or((0, 0), |stats| (stats.capacity, stats.used));
     let available = capacity.saturating_sub(used);
     let (start_ts, last_heartbeat_ts, uptime) = times(store, heard);
-    let score = region_score(capacity, available, size, model.config.schedule.low_space_ratio);
+    let by_space = region_score(capacity, available, size, model.config.schedule.low_space_ratio);
     Status {
         capacity: byte_size(capacity),
         available: byte_size(available),
@@ -135,7 +135,7 @@ fn status(model: &Model, index: usize, store: &Store, heard: jiff::Timestamp) ->
         leader_size: led as u64 * APPROXIMATE_SIZE,
         region_count: count,
         region_weight: store.view.weight.region,
-        region_score: score / store.view.weight.region.max(LEAST_WEIGHT),
+        region_score: by_space / store.view.weight.region.max(LEAST_WEIGHT),
         region_size: size,
         pending_peer_count: peers().filter(|peer| peer.pending).count() as u64,
         slow_score: stats.map(|_| 1),
@@ -260,7 +260,7 @@ mod tests {
         // fixtures/recordings/baseline-pd-api.json: 20 GiB, 270.8 MiB of them used, 24 regions of 1 MiB; PD smooths
         // what is available, hence not to the last digit.
         let capacity = 20 << 30;
-        let score = region_score(capacity, capacity - 283_953_562, 24, 0.8);
+        let by_space = region_score(capacity, capacity - 283_953_562, 24, 0.8);
         assert!((score / 6_052_767_491.827 - 1.0).abs() < 1e-3, "{score}");
         assert!((region_score(0, 0, 24, 0.8) - 24.0).abs() < 1e-9);
     }
