@@ -7,6 +7,7 @@ use fastrand::Rng;
 
 use super::agenda::Agenda;
 use super::layout::{self, Allocator};
+use super::lifecycle::{self, Lifecycle};
 use super::lines;
 use super::log::Log;
 use super::metrics::{self, Metrics};
@@ -15,9 +16,10 @@ use super::pd_config::PdConfig;
 use super::process::Process;
 use super::prometheus::{self, Prometheus};
 use super::region::{Change, Region, StoreLink};
-use super::schedule::Scheduler;
+use super::schedule::Schedule;
 use super::schedulers::Schedulers;
-use super::store::{CONNECT_TIMEOUT, CONNECTED_AFTER, START_UP, STORE_HEARTBEAT, Store};
+use super::store::{CONNECT_TIMEOUT, CONNECTED_AFTER, REFUSED_AFTER, START_UP, STORE_HEARTBEAT, Store};
+use super::unsafe_recovery::{self, Recovery};
 use super::{START, Topology, schedule, shutdown};
 
 /// How far one step goes.
@@ -67,7 +69,11 @@ pub(super) struct Model {
     pd_reached: bool,
     next_keepalive: Duration,
     next_priority_check: Duration,
-    pub(super) scheduler: Scheduler,
+    /// Where the ids of stores, regions and peers come from.
+    pub(super) ids: Allocator,
+    pub(super) schedule: Schedule,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) recovery: Recovery,
     /// What can be changed of PD's configuration.
     pub(super) config: PdConfig,
     /// Which of PD's schedulers and checkers run.
@@ -101,7 +107,10 @@ impl Model {
             pd_reached: false,
             next_keepalive: Duration::MAX,
             next_priority_check: Duration::MAX,
-            scheduler: Scheduler::default(),
+            ids,
+            schedule: Schedule::default(),
+            lifecycle: Lifecycle::default(),
+            recovery: Recovery::default(),
             config: PdConfig::default(),
             schedulers: Schedulers::default(),
             log: Log::default(),
@@ -153,6 +162,8 @@ impl Model {
             if now >= self.next_keepalive {
                 self.keep_streams_alive(leader, now);
             }
+            lifecycle::step(self, now);
+            unsafe_recovery::step(self, now);
             schedule::step(self, since, now);
             if now >= self.next_priority_check {
                 self.check_priorities(leader, now);
@@ -184,7 +195,12 @@ impl Model {
                 lines::pd_leads(&mut self.log, now, &self.members[winner]);
                 self.stores.iter_mut().for_each(|store| store.view.reload());
                 self.regions.iter_mut().for_each(Region::forget_reports);
-                self.scheduler = Scheduler::default();
+                self.schedule.reload();
+                self.lifecycle = Lifecycle::default();
+                self.recovery = Recovery::default();
+                if self.stores.iter().any(|store| store.view.registered) {
+                    self.ids.rebase();
+                }
                 self.schedulers.forget_pauses();
                 self.next_keepalive = now + KEEPALIVE;
                 self.next_priority_check = now + PRIORITY_CHECK;
@@ -197,6 +213,13 @@ impl Model {
         let (process, connects) = (self.stores[index].process, self.stores[index].connects);
         let Some(since) = process.running_since().filter(|_| process.acts()) else { return };
         if self.stores[index].ready.is_none() {
+            if self.stores[index].view.node_state.is_removed() {
+                if now >= since + REFUSED_AFTER && process.reachable() && self.leadership.leader().is_some() {
+                    lines::tikv_is_tombstone(&mut self.log, now, &self.stores[index].name);
+                    self.end_store(index, now, 1);
+                }
+                return;
+            }
             if now >= since + START_UP && process.reachable() && self.leadership.leader().is_some() {
                 self.store_ready(index, now);
             }
@@ -207,7 +230,8 @@ impl Model {
         }
         shutdown::step(self, index, now);
         if now >= self.stores[index].next_heartbeat {
-            let heard = process.reachable() && self.pd_serves(now);
+            let removed = self.stores[index].view.node_state.is_removed();
+            let heard = process.reachable() && self.pd_serves(now) && !removed;
             let jitter = self.random.f64();
             self.stores[index].heartbeat(heard, jitter);
             if heard {
@@ -265,6 +289,9 @@ impl Model {
     /// A store that serves can be heard again.
     pub(super) fn store_heard(&mut self, index: usize, now: Duration) {
         self.refresh_links();
+        if self.stores[index].view.node_state.is_removed() {
+            return;
+        }
         for region in &mut self.regions {
             if let Some(deposed) = region.regain_store(index, now, &self.links, &mut self.random) {
                 lines::deposed(&mut self.log, now, &self.stores[index], region, deposed);
@@ -285,6 +312,9 @@ impl Model {
         self.stores[index].connected = true;
         self.stores[index].connects = None;
         self.refresh_links();
+        if self.stores[index].view.node_state.is_removed() {
+            return;
+        }
         for region in &mut self.regions {
             region.reconnect(index, now);
         }
@@ -316,7 +346,11 @@ impl Model {
         {
             self.change_leader(index, at, change);
         }
-        let region = &self.regions[index];
+        let arrived = self.regions[index].take_snapshots(now, &self.links);
+        let region = &mut self.regions[index];
+        if arrived {
+            region.next_heartbeat = now;
+        }
         if region.leader.is_some() && now >= region.next_heartbeat && self.pd_reached {
             self.report_region(index, now);
         }
@@ -373,6 +407,13 @@ impl Model {
         if let Some(first) = serving.max_by_key(priority).filter(|first| priority(first) > priority(&leader)) {
             self.hand_pd_over(leader, Some(first), now);
         }
+    }
+
+    /// How many leaders and peers a store has, as PD knows it.
+    pub(super) fn known_counts(&self, store: usize) -> (usize, usize) {
+        let known = || self.regions.iter().filter(|region| region.known_leader.is_some());
+        let leaders = known().filter(|region| region.known_leader_store() == Some(store)).count();
+        (leaders, known().filter(|region| region.peer_on(store).is_some()).count())
     }
 
     fn keep_streams_alive(&mut self, leader: usize, now: Duration) {

@@ -1,8 +1,6 @@
 //! `/members…` and `/leader…` (`pd:server/api/member.go`), and what PD hands on to Prometheus
 //! (`pd:server/api/metric.go`).
 
-use serde_json::Value;
-
 use super::super::bodies;
 use super::super::model::Model;
 use super::super::prometheus;
@@ -70,9 +68,4 @@ pub(super) fn query_metric(model: &Model, call: &Call) -> Reply {
     let path = format!("/api/v1/{}?{}", call.part(1), call.query);
     let request = Request { body: call.body.cloned(), ..Request::get(authority, path, std::time::Duration::MAX) };
     Ok(prometheus::answer(model, &request))
-}
-
-/// How far unsafe recovery has come: there is none.
-pub(super) fn unsafe_recovery(_: &Model, _: &Call) -> Reply {
-    json(&Value::from(vec![serde_json::json!({ "info": "No on-going recovery." })]))
 }

@@ -2,6 +2,7 @@
 
 mod members;
 mod pd;
+mod placement;
 mod regions;
 mod reply;
 mod scheduling;

@@ -8,7 +8,7 @@ use super::super::bodies;
 use super::super::model::Model;
 use super::super::parameters::{Parameters, hex};
 use super::reply::{Reply, TEXT, json, plain, refusal};
-use super::{Answer, members, regions, scheduling, stores};
+use super::{Answer, members, placement, regions, scheduling, stores};
 use crate::http::{Method, Request, Response};
 
 /// A follower without a leader looks for one so long before it gives up
@@ -172,7 +172,7 @@ fn reads(path: &[&str]) -> Option<Reads> {
         ["stores"] => stores::all,
         ["stores", "check"] => stores::by_state,
         ["stores", "limit"] => stores::limits,
-        ["stores", "progress"] => stores::progress,
+        ["stores", "progress"] => placement::progress,
         ["store", _] => stores::one,
         ["region" | "regions", ..] => return region_reads(path),
         ["stats", "region"] => region_stats,
@@ -186,7 +186,7 @@ fn reads(path: &[&str]) -> Option<Reads> {
         ["replication_mode", "status"] => |_, _| json(&bodies::cluster::replication_mode()),
         ["trend"] => trend,
         ["metric", "query" | "query_range"] => members::query_metric,
-        ["admin", "unsafe", "remove-failed-stores", "show"] => members::unsafe_recovery,
+        ["admin", "unsafe", "remove-failed-stores", "show"] => placement::failed_stores,
         _ => return scheduling_reads(path),
     })
 }
@@ -222,8 +222,9 @@ fn scheduling_reads(path: &[&str]) -> Option<Reads> {
         ["schedulers", "diagnostic", _] => scheduling::diagnosis,
         ["scheduler-config", _, "list"] => scheduling::scheduler_config,
         ["checker", _] => scheduling::checker,
-        ["operators"] => |_, _| json(&[(); 0]),
-        ["operators", _] => |_, _| Err(refusal(500, "[PD:operator:ErrOperatorNotFound]operator not found")),
+        ["operators"] => placement::operators,
+        ["operators", "records"] => placement::records,
+        ["operators", _] => placement::operator,
         _ => return None,
     })
 }
@@ -246,6 +247,11 @@ fn posts(path: &[&str]) -> Option<Handler> {
         ["leader", "resign"] => members::resign,
         ["leader", "transfer", _] => members::transfer,
         ["admin", "log"] => scheduling::set_log_level,
+        ["operators"] => placement::create,
+        ["store", _, "state"] => placement::set_state,
+        ["regions", "split"] => placement::split_regions,
+        ["regions", "scatter"] => placement::scatter_regions,
+        ["admin", "unsafe", "remove-failed-stores"] => placement::remove_failed_stores,
         _ => return None,
     };
     Some(Handler::Changes(change))
@@ -255,6 +261,9 @@ fn deletes(path: &[&str]) -> Option<Changes> {
     Some(match path {
         ["schedulers", _] => scheduling::remove_scheduler,
         ["scheduler-config", "evict-leader-scheduler", "delete", _] => scheduling::cease_evicting,
+        ["operators", _] => placement::cancel,
+        ["store", _] => placement::remove_store,
+        ["stores", "remove-tombstone"] => placement::remove_tombstones,
         _ => return None,
     })
 }

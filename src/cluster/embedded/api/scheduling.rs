@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::super::bodies;
 use super::super::model::Model;
+use super::super::schedule;
 use super::super::schedulers::{CheckerKind, SchedulerError, SchedulerKind};
 use super::pd::{Call, not_found};
 use super::reply::{Reply, json, refusal};
@@ -88,8 +89,12 @@ pub(super) fn add_scheduler(model: &mut Model, call: &Call) -> Reply {
         SchedulerKind::EvictLeader => {
             let store = store_id(model, call)?;
             model.schedulers.evict_leaders_of(store);
+            schedule::evict_leader_added(model, store);
         }
-        kind => model.schedulers.add(kind).map_err(|error| refusal(500, &error.to_string()))?,
+        kind => {
+            model.schedulers.add(kind).map_err(|error| refusal(500, &error.to_string()))?;
+            schedule::look_at_once(model, kind);
+        }
     }
     json(&"The scheduler is created.")
 }
@@ -99,6 +104,7 @@ pub(super) fn set_evict_leader(model: &mut Model, call: &Call) -> Reply {
     model.schedulers.get(SchedulerKind::EvictLeader).ok_or_else(not_found)?;
     let store = store_id(model, call)?;
     model.schedulers.evict_leaders_of(store);
+    schedule::evict_leader_added(model, store);
     json(&"The scheduler has been applied to the store.")
 }
 
@@ -110,7 +116,9 @@ pub(super) fn cease_evicting(model: &mut Model, call: &Call) -> Reply {
 
 fn cease_evicting_store(model: &mut Model, id: &str) -> Reply {
     let unknown = "[PD:scheduler:ErrScheduleConfigNotExist]the config does not exist";
-    model.schedulers.cease_evicting(parsed(id)?).map_err(|_| refusal(404, unknown))?;
+    let store = parsed(id)?;
+    model.schedulers.cease_evicting(store).map_err(|_| refusal(404, unknown))?;
+    schedule::evict_leader_removed(model, store);
     match model.schedulers.get(SchedulerKind::EvictLeader) {
         Some(_) => json(&Value::Null),
         None => json(&"The last store has been deleted"),
@@ -124,7 +132,16 @@ pub(super) fn remove_scheduler(model: &mut Model, call: &Call) -> Reply {
         return cease_evicting_store(model, store).and_then(|_| json(&Value::Null));
     }
     let removed = SchedulerKind::of_name(name).ok_or(SchedulerError::NotFound);
-    removed.and_then(|kind| model.schedulers.remove(kind)).map_err(|error| refusal(404, &error.to_string()))?;
+    let kind = removed.map_err(|error| refusal(404, &error.to_string()))?;
+    let evicted = model.schedulers.evicted().clone();
+    model.schedulers.remove(kind).map_err(|error| refusal(404, &error.to_string()))?;
+    match kind {
+        SchedulerKind::EvictLeader => {
+            evicted.into_iter().for_each(|store| schedule::evict_leader_removed(model, store));
+        }
+        SchedulerKind::EvictSlowStore => schedule::release_slow_store(model),
+        _ => {}
+    }
     json(&"The scheduler is removed.")
 }
 

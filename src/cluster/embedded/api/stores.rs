@@ -28,14 +28,16 @@ fn not_found(id: u64, status: u16) -> Response {
 pub(super) fn all(model: &Model, call: &Call) -> Reply {
     let mut states = Vec::new();
     for state in call.parameters.all("state") {
-        let number: u8 = state.parse().map_err(|_| refusal(500, &invalid_number("Atoi", state)))?;
+        let number: u64 = state.parse().map_err(|_| refusal(500, &invalid_number("Atoi", state)))?;
         if number > 2 {
             return Err(refusal(500, &format!("unknown StoreState: {number}")));
         }
         states.push(number);
     }
-    let in_cluster = states.is_empty() || states.contains(&0);
-    json(&bodies::stores::stores(model, |_| in_cluster))
+    if states.is_empty() {
+        states = vec![0, 1];
+    }
+    json(&bodies::stores::stores(model, |index| states.contains(&bodies::stores::state(model, index))))
 }
 
 /// The stores whose state has one of the names of `?state=`; all without it.
@@ -63,17 +65,6 @@ pub(super) fn one(model: &Model, call: &Call) -> Reply {
 pub(super) fn limits(model: &Model, _: &Call) -> Reply {
     let limits = model.config.schedule.store_limit.iter().map(|(id, limit)| (id.to_string(), limit));
     json(&limits.collect::<std::collections::BTreeMap<_, _>>())
-}
-
-/// How far stores have come that are added or removed: none is.
-pub(super) fn progress(_: &Model, call: &Call) -> Reply {
-    let (id, action) = (call.parameters.get("id"), call.parameters.get("action"));
-    let of = match (id, action) {
-        ("", "") => return Err(refusal(400, "need query parameters")),
-        ("", action) => format!("the action: {action}"),
-        (id, _) => format!("the given store ID: {}", parsed(id)?),
-    };
-    Err(refusal(404, &format!("[PD:progress:ErrProgressNotFound]no progress found for {of}")))
 }
 
 /// An id as Go reads it.

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::super::model::Model;
-use super::super::region::{Peer, Region};
+use super::super::region::{Peer, Region, Role};
+use super::super::store::NodeState;
 use super::{APPROXIMATE_SIZE, is_zero, known_regions};
 
 /// The keys of a small region, as it is reported (fixtures/recordings/baseline-pd-api.json).
@@ -54,7 +55,12 @@ struct Epoch {
 
 #[derive(Serialize)]
 struct PeerBody {
+    /// As the enum of protobuf has it; 0 is left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    role: u64,
     role_name: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_learner: bool,
     #[serde(skip_serializing_if = "is_zero")]
     id: u64,
     #[serde(skip_serializing_if = "is_zero")]
@@ -80,10 +86,13 @@ pub(in super::super) fn check<'a>(model: &'a Model, kind: &str) -> Option<Region
         // It has no more keys than PD would merge, either.
         "undersized-region" => &|_| APPROXIMATE_SIZE <= model.config.schedule.max_merge_region_size,
         "oversized-region" => &|_| APPROXIMATE_SIZE >= OVERSIZE,
-        "offline-peer" | "learner-peer" => &|_| false,
+        "offline-peer" => {
+            &|region| region.peers.iter().any(|peer| model.stores[peer.store].view.node_state == NodeState::Removing)
+        }
+        "learner-peer" => &|region| region.peers.iter().any(|peer| peer.role == Role::Learner),
         _ => return None,
     };
-    Some(bodies(model, known_regions(model).filter(|region| region.reported && is(region))))
+    Some(bodies(model, model.regions.iter().filter(|region| region.reported && is(region))))
 }
 
 /// All regions.
@@ -203,7 +212,7 @@ impl RegionBody<'_> {
             end_key: "",
             epoch: None,
             peers: Vec::new(),
-            leader: Some(PeerBody { role_name: "", id: 0, store_id: 0 }),
+            leader: Some(PeerBody { role: 0, role_name: "", is_learner: false, id: 0, store_id: 0 }),
             down_peers: Vec::new(),
             pending_peers: Vec::new(),
             cpu_usage: 0,
@@ -217,8 +226,18 @@ impl RegionBody<'_> {
     }
 }
 
+fn peer_body(model: &Model, peer: &Peer) -> PeerBody {
+    let (role, role_name) = match peer.role {
+        Role::Voter => (0, "Voter"),
+        Role::Learner => (1, "Learner"),
+        Role::IncomingVoter => (2, "IncomingVoter"),
+        Role::DemotingVoter => (3, "DemotingVoter"),
+    };
+    PeerBody { role, role_name, is_learner: role == 1, id: peer.id, store_id: model.stores[peer.store].id }
+}
+
 fn body<'a>(model: &Model, region: &'a Region) -> RegionBody<'a> {
-    let body = |peer: &Peer| PeerBody { role_name: "Voter", id: peer.id, store_id: model.stores[peer.store].id };
+    let body = |peer: &Peer| peer_body(model, peer);
     let down = |peer: &Peer| peer.down_seconds.map(|down_seconds| DownPeer { peer: body(peer), down_seconds });
     RegionBody {
         id: region.id,
@@ -226,7 +245,7 @@ fn body<'a>(model: &Model, region: &'a Region) -> RegionBody<'a> {
         end_key: &region.end_key,
         epoch: Some(Epoch { conf_ver: region.conf_ver, version: region.version }),
         peers: region.peers.iter().map(body).collect(),
-        leader: region.known_leader.map(|leader| body(&region.peers[leader])),
+        leader: region.known_leader.or(region.leader).map(|leader| body(&region.peers[leader])),
         down_peers: region.peers.iter().filter_map(down).collect(),
         pending_peers: region.peers.iter().filter(|peer| peer.pending).map(body).collect(),
         cpu_usage: region.flow.cpu_usage,

@@ -84,7 +84,7 @@ pub(in super::super) fn config(model: &Model, kind: SchedulerKind) -> Option<Val
         SchedulerKind::EvictSlowStore => json!({
             "disabled": false,
             "recovery-duration": 1800,
-            "evict-stores": [],
+            "evict-stores": model.schedule.slow_store.evicted().into_iter().collect::<Vec<u64>>(),
             "enable-network-slow-store": false,
             "paused-network-slow-stores": [],
             "evicted-network-slow-stores": [],

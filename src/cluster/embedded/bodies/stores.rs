@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::go_format::{byte_size, duration, float};
 use super::super::model::Model;
-use super::super::store::{Label, Store};
+use super::super::store::{Label, NodeState, Store};
 use super::super::{TIKV_GIT_HASH, TIKV_VERSION, instant};
 use super::{APPROXIMATE_SIZE, is_zero, known_regions, known_stores};
 
@@ -29,6 +29,8 @@ struct Meta {
     address: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     labels: Vec<Label>,
+    #[serde(skip_serializing_if = "is_zero")]
+    state: u64,
     version: &'static str,
     peer_address: String,
     status_address: String,
@@ -37,7 +39,10 @@ struct Meta {
     deploy_path: &'static str,
     #[serde(skip_serializing_if = "is_zero")]
     last_heartbeat: u64,
-    node_state: u8,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    physically_destroyed: bool,
+    #[serde(skip_serializing_if = "is_zero")]
+    node_state: u64,
     state_name: &'static str,
 }
 
@@ -58,6 +63,8 @@ struct Status {
     #[serde(serialize_with = "float")]
     region_score: f64,
     region_size: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    learner_count: u64,
     #[serde(skip_serializing_if = "is_zero")]
     pending_peer_count: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,6 +103,7 @@ pub(in super::super) fn store(model: &Model, index: usize) -> StoreBody {
         id: store.id,
         address: store.address(),
         labels: store.view.labels.clone(),
+        state: state(model, index),
         version: TIKV_VERSION,
         peer_address: store.address(),
         status_address: format!("{}:20180", store.name),
@@ -103,10 +111,20 @@ pub(in super::super) fn store(model: &Model, index: usize) -> StoreBody {
         start_timestamp: store.view.start_timestamp,
         deploy_path: "/",
         last_heartbeat: u64::try_from(heard.as_nanosecond()).unwrap_or_default(),
-        node_state: 1,
+        physically_destroyed: store.view.physically_destroyed,
+        node_state: store.view.node_state as u64,
         state_name: state_name(model, index),
     };
     StoreBody { store: meta, status: status(model, index, store, heard) }
+}
+
+/// A store's state in the cluster, by its index: 0 up, 1 offline, 2 tombstone (`kvproto:proto/metapb.proto`).
+pub(in super::super) fn state(model: &Model, index: usize) -> u64 {
+    match model.stores[index].view.node_state {
+        NodeState::Preparing | NodeState::Serving => 0,
+        NodeState::Removing => 1,
+        NodeState::Removed => 2,
+    }
 }
 
 /// The name of a store's state, by its index.
@@ -116,9 +134,8 @@ pub(in super::super) fn state_name(model: &Model, index: usize) -> &'static str 
 
 #[expect(clippy::cast_precision_loss, reason = "counts of regions are small")]
 fn status(model: &Model, index: usize, store: &Store, heard: jiff::Timestamp) -> Status {
-    let led = model.regions.iter().filter(|region| region.known_leader_store() == Some(index)).count();
+    let (led, count) = store.view.counts_at_removal.unwrap_or_else(|| model.known_counts(index));
     let peers = || known_regions(model).filter_map(|region| region.peer_on(index).map(|peer| &region.peers[peer]));
-    let count = peers().count();
     let size = count as u64 * APPROXIMATE_SIZE;
     let stats = store.view.stats;
     let (capacity, used) = stats.map_or((0, 0), |stats| (stats.capacity, stats.used));
@@ -137,8 +154,9 @@ fn status(model: &Model, index: usize, store: &Store, heard: jiff::Timestamp) ->
         region_weight: store.view.weight.region,
         region_score: by_space / store.view.weight.region.max(LEAST_WEIGHT),
         region_size: size,
+        learner_count: peers().filter(|peer| !peer.votes()).count() as u64,
         pending_peer_count: peers().filter(|peer| peer.pending).count() as u64,
-        slow_score: stats.map(|_| 1),
+        slow_score: stats.map(|_| store.view.slow_score.max(1)),
         slow_trend: stats.map(|stats| SlowTrend {
             cause_value: stats.cause_value,
             cause_rate: 0,
@@ -260,7 +278,7 @@ mod tests {
         // fixtures/recordings/baseline-pd-api.json: 20 GiB, 270.8 MiB of them used, 24 regions of 1 MiB; PD smooths
         // what is available, hence not to the last digit.
         let capacity = 20 << 30;
-        let by_space = region_score(capacity, capacity - 283_953_562, 24, 0.8);
+        let score = region_score(capacity, capacity - 283_953_562, 24, 0.8);
         assert!((score / 6_052_767_491.827 - 1.0).abs() < 1e-3, "{score}");
         assert!((region_score(0, 0, 24, 0.8) - 24.0).abs() < 1e-9);
     }
