@@ -24,4 +24,5 @@ mod snapshots;
 mod spy;
 mod tikv_model;
 mod tikv_recordings;
+mod tikv_remedies;
 mod timelines;

@@ -18,50 +18,50 @@ use operator_run::http::{HttpError, Request, Response};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-fn recording(name: &str) -> Vec<u8> {
+pub(crate) fn recording(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/fixtures/recordings/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
 /// The polls of a recording, and the time at which the fault was healed, in seconds after the fault.
-fn recorded_polls(name: &str) -> (f64, Vec<Value>) {
+pub(crate) fn recorded_polls(name: &str) -> (f64, Vec<Value>) {
     let text = String::from_utf8(recording(name)).unwrap();
     let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     (lines.next().unwrap()["healed_at"].as_f64().unwrap(), lines.collect())
 }
 
-async fn up(seed: u64) -> EmbeddedCluster {
+pub(crate) async fn up(seed: u64) -> EmbeddedCluster {
     let cluster = EmbeddedCluster::new(Topology { seed, ..Topology::default() });
     cluster.up(&CancellationToken::new()).await.unwrap();
     cluster
 }
 
-async fn get(cluster: &EmbeddedCluster, authority: &str, path: &str) -> Result<Response, HttpError> {
+pub(crate) async fn get(cluster: &EmbeddedCluster, authority: &str, path: &str) -> Result<Response, HttpError> {
     cluster.http().send(&Request::get(authority, path, Duration::from_secs(5))).await
 }
 
-async fn pd(cluster: &EmbeddedCluster, path: &str) -> Response {
+pub(crate) async fn pd(cluster: &EmbeddedCluster, path: &str) -> Response {
     get(cluster, "pd0:2379", &format!("/pd/api/v1{path}")).await.unwrap()
 }
 
-async fn stores(cluster: &EmbeddedCluster) -> Vec<Value> {
+pub(crate) async fn stores(cluster: &EmbeddedCluster) -> Vec<Value> {
     let body: Value = serde_json::from_str(&pd(cluster, "/stores").await.body).unwrap();
     body["stores"].as_array().unwrap().clone()
 }
 
-fn node_of(store: &Value) -> String {
+pub(crate) fn node_of(store: &Value) -> String {
     store["store"]["address"].as_str().unwrap().split(':').next().unwrap().to_owned()
 }
 
-async fn most_leaders(cluster: &EmbeddedCluster) -> String {
+pub(crate) async fn most_leaders(cluster: &EmbeddedCluster) -> String {
     let stores = stores(cluster).await;
     node_of(stores.iter().max_by_key(|store| store["status"]["leader_count"].as_u64()).unwrap())
 }
 
-fn kill(node: &str) -> Fault {
+pub(crate) fn kill(node: &str) -> Fault {
     Fault::new(FaultKind::Kill, node.into())
 }
 
-async fn wait(cluster: &EmbeddedCluster, seconds: f64) {
+pub(crate) async fn wait(cluster: &EmbeddedCluster, seconds: f64) {
     cluster.clock().sleep(Duration::from_secs_f64(seconds)).await;
 }
 
@@ -103,7 +103,7 @@ fn read_recorded(poll: &Value) -> Poll {
     }
 }
 
-async fn check(cluster: &EmbeddedCluster, kind: &str) -> u64 {
+pub(crate) async fn check(cluster: &EmbeddedCluster, kind: &str) -> u64 {
     let body: Value = serde_json::from_str(&pd(cluster, &format!("/regions/check/{kind}")).await.body).unwrap();
     assert_eq!(body["count"].as_u64().unwrap(), body["regions"].as_array().unwrap().len() as u64);
     body["count"].as_u64().unwrap()
