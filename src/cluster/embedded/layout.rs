@@ -6,6 +6,7 @@ use super::Topology;
 use super::pd::Member;
 use super::process::Process;
 use super::region::{Identity, Region};
+use super::resources::Path;
 use super::store::Store;
 
 /// PD keeps so many replicas of a region (`pd:pkg/schedule/config/config.go`, `max-replicas`).
@@ -33,6 +34,8 @@ pub(super) fn members(topology: &Topology, random: &mut Rng) -> Vec<Member> {
             name: format!("pd{index}").as_str().into(),
             id: random.u64((1 << 60)..),
             process: Process::NEW,
+            isolated: None,
+            network: Path::CLEAR,
         })
         .collect()
 }

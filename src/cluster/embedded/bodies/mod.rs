@@ -192,7 +192,7 @@ pub(super) fn stores(model: &Model, in_cluster: bool) -> Stores {
 
 fn store(model: &Model, index: usize) -> StoreBody {
     let store = &model.stores[index];
-    let heard = store.view.last_heartbeat.map(instant).unwrap_or_default();
+    let heard = store.view.last_heartbeat.map(|at| instant(at) + store.view.heartbeat_clock).unwrap_or_default();
     let meta = Meta {
         id: store.id,
         address: store.address(),
@@ -214,8 +214,7 @@ fn status(model: &Model, index: usize, store: &Store, heard: jiff::Timestamp) ->
     let peers = || known_regions(model).filter_map(|region| region.peer_on(index).map(|peer| &region.peers[peer]));
     let count = peers().count();
     let stats = store.view.stats;
-    let (capacity, used) = stats.map_or((0, 0), |stats| (stats.capacity, stats.used));
-    let available = capacity.saturating_sub(used);
+    let (capacity, available, used) = stats.map_or((0, 0, 0), |stats| (stats.capacity, stats.available, stats.used));
     let started = jiff::Timestamp::from_second(store.view.start_timestamp).unwrap_or_default();
     let uptime = Duration::try_from(heard.duration_since(started)).ok().filter(|uptime| !uptime.is_zero());
     Status {
@@ -236,7 +235,7 @@ fn status(model: &Model, index: usize, store: &Store, heard: jiff::Timestamp) ->
         ),
         region_size: count as u64 * APPROXIMATE_SIZE,
         pending_peer_count: peers().filter(|peer| peer.pending).count() as u64,
-        slow_score: stats.map(|_| 1),
+        slow_score: stats.map(|_| store.view.slow_score),
         slow_trend: stats.map(|stats| SlowTrend {
             cause_value: stats.cause_value,
             cause_rate: 0,
