@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     writeln!(out, "{SPAN:?} of virtual time, the median of some rounds")?;
     for (name, topology, killed, rounds) in [
         ("3 stores", small, None, 20),
-        ("3 stores, no load", Topology { load: false, ..small }, None, 20),
+        ("3 stores, no load", Topology { load: None, ..small }, None, 20),
         ("3 stores, one dead", small, Some(NodeName::from("tikv1")), 20),
         ("50 stores", large, None, 3),
     ] {

@@ -13,6 +13,7 @@ mod disk;
 mod faults;
 pub mod go_format;
 mod layout;
+mod lifecycle;
 mod lines;
 mod log;
 mod metrics;
@@ -30,7 +31,9 @@ mod schedule;
 mod schedulers;
 pub mod serve;
 mod shutdown;
+mod split;
 mod store;
+mod unsafe_recovery;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -8,6 +8,7 @@ use fastrand::Rng;
 use super::agenda::Agenda;
 use super::faults::{self, Ongoing};
 use super::layout::{self, Allocator};
+use super::lifecycle::{self, Lifecycle};
 use super::log::Log;
 use super::metrics::{self, Metrics};
 use super::network::Network;
@@ -16,9 +17,10 @@ use super::pd_config::PdConfig;
 use super::process::Process;
 use super::prometheus::{self, Prometheus};
 use super::region::{Change, Region, StoreLink};
-use super::schedule::Scheduler;
+use super::schedule::Schedule;
 use super::schedulers::Schedulers;
-use super::store::{CONNECT_TIMEOUT, CONNECTED_AFTER, START_UP, STORE_HEARTBEAT, Store};
+use super::store::{CONNECT_TIMEOUT, CONNECTED_AFTER, REFUSED_AFTER, START_UP, STORE_HEARTBEAT, Store};
+use super::unsafe_recovery::{self, Recovery};
 use super::{START, Topology, disk, lines, schedule, shutdown};
 
 /// How far one step goes.
@@ -62,7 +64,11 @@ pub(super) struct Model {
     /// Stores reached PD at the last step.
     pd_reached: bool,
     next_keepalive: Duration,
-    pub(super) scheduler: Scheduler,
+    /// Where the ids of stores, regions and peers come from.
+    pub(super) ids: Allocator,
+    pub(super) schedule: Schedule,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) recovery: Recovery,
     /// What can be changed of PD's configuration.
     pub(super) config: PdConfig,
     /// Which of PD's schedulers and checkers run.
@@ -98,7 +104,10 @@ impl Model {
             all_regions_due: true,
             pd_reached: false,
             next_keepalive: Duration::MAX,
-            scheduler: Scheduler::default(),
+            ids,
+            schedule: Schedule::default(),
+            lifecycle: Lifecycle::default(),
+            recovery: Recovery::default(),
             config: PdConfig::default(),
             schedulers: Schedulers::default(),
             log: Log::default(),
@@ -154,6 +163,8 @@ impl Model {
             if now >= self.next_keepalive {
                 self.keep_streams_alive(leader, now);
             }
+            lifecycle::step(self, now);
+            unsafe_recovery::step(self, now);
             schedule::step(self, since, now);
         }
         metrics::step(self, now);
@@ -196,7 +207,12 @@ impl Model {
                     store.view.clock = clock;
                 }
                 self.regions.iter_mut().for_each(Region::forget_reports);
-                self.scheduler = Scheduler::default();
+                self.schedule.reload();
+                self.lifecycle = Lifecycle::default();
+                self.recovery = Recovery::default();
+                if self.stores.iter().any(|store| store.view.registered) {
+                    self.ids.rebase();
+                }
                 self.schedulers.forget_pauses();
                 self.next_keepalive = now + KEEPALIVE;
             }
@@ -208,6 +224,13 @@ impl Model {
         let (process, connects) = (self.stores[index].process, self.stores[index].connects);
         let Some(since) = process.running_since().filter(|_| process.acts()) else { return };
         if self.stores[index].ready.is_none() {
+            if self.stores[index].view.node_state.is_removed() {
+                if now >= since + REFUSED_AFTER && process.reachable() && self.leadership.leader().is_some() {
+                    lines::tikv_is_tombstone(&mut self.log, now, &self.stores[index].name);
+                    self.end_store(index, now, 1);
+                }
+                return;
+            }
             if now >= since + START_UP && process.reachable() && self.leadership.leader().is_some() {
                 self.store_ready(index, now);
             }
@@ -219,7 +242,8 @@ impl Model {
         shutdown::step(self, index, now);
         disk::step(self, index, now);
         if now >= self.stores[index].next_heartbeat {
-            let heard = process.reachable() && self.pd_serves(now) && self.reaches_pd(index);
+            let removed = self.stores[index].view.node_state.is_removed();
+            let heard = process.reachable() && self.pd_serves(now) && self.reaches_pd(index) && !removed;
             let jitter = self.random.f64();
             self.stores[index].heartbeat(heard, jitter);
             if heard {
@@ -294,6 +318,9 @@ impl Model {
     /// A store that serves can be heard again.
     pub(super) fn store_heard(&mut self, index: usize, now: Duration) {
         self.refresh_links();
+        if self.stores[index].view.node_state.is_removed() {
+            return;
+        }
         for region in &mut self.regions {
             if let Some(deposed) = region.regain_store(index, now, &self.links, &mut self.random) {
                 lines::deposed(&mut self.log, now, &self.stores[index], region, deposed);
@@ -314,6 +341,9 @@ impl Model {
         self.stores[index].connected = true;
         self.stores[index].connects = None;
         self.refresh_links();
+        if self.stores[index].view.node_state.is_removed() {
+            return;
+        }
         for region in &mut self.regions {
             region.reconnect(index, now);
         }
@@ -350,8 +380,11 @@ impl Model {
         {
             self.change_leader(index, at, change);
         }
-        let region = &self.regions[index];
-        if now >= region.next_heartbeat && self.region_reaches_pd(index) {
+        let arrived = self.regions[index].take_snapshots(now, &self.links);
+        if arrived {
+            self.regions[index].next_heartbeat = now;
+        }
+        if now >= self.regions[index].next_heartbeat && self.region_reaches_pd(index) {
             self.report_region(index, now);
         }
         self.step_lonely_peers(index, now);
@@ -403,6 +436,13 @@ impl Model {
             let pd = &self.members[leader].name;
             lines::leader_changed(&mut self.log, now, pd, region.id, self.stores[from].id, self.stores[to].id);
         }
+    }
+
+    /// How many leaders and peers a store has, as PD knows it.
+    pub(super) fn known_counts(&self, store: usize) -> (usize, usize) {
+        let known = || self.regions.iter().filter(|region| region.known_leader.is_some());
+        let leaders = known().filter(|region| region.known_leader_store() == Some(store)).count();
+        (leaders, known().filter(|region| region.peer_on(store).is_some()).count())
     }
 
     fn keep_streams_alive(&mut self, leader: usize, now: Duration) {

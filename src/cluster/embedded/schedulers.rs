@@ -23,6 +23,8 @@ pub(super) enum SchedulerKind {
 }
 
 impl SchedulerKind {
+    /// How many there are.
+    pub(super) const COUNT: usize = 6;
     /// Those that a new cluster has, in the order of PD's configuration (`pd:pkg/schedule/config/config.go`).
     const DEFAULT: [Self; 5] = [
         Self::BalanceRegion,

@@ -15,6 +15,9 @@ use crate::reading::NodeName;
 pub(super) const STORE_HEARTBEAT: Duration = Duration::from_secs(10);
 /// From the start of the process to `TiKV is ready to serve` (fixtures/recordings/store-kill.log.gz: 0.57 s).
 pub(super) const START_UP: Duration = Duration::from_millis(570);
+/// From the start of the process of a store that PD has removed to its end (fixtures/recordings/
+/// remedy-unsafe-recovery.log.gz: 0.25 s).
+pub(super) const REFUSED_AFTER: Duration = Duration::from_millis(250);
 /// From ready to the first connection of another store, which tries again each second or so
 /// (fixtures/recordings/store-kill.log.gz: 0.9 s, `connection established`).
 pub(super) const CONNECTED_AFTER: Duration = Duration::from_millis(900);
@@ -76,11 +79,43 @@ impl Stats {
     }
 }
 
+/// Where a store stands in the cluster (`kvproto:proto/metapb.proto`, `NodeState`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum NodeState {
+    /// It is new.
+    Preparing = 0,
+    #[default]
+    Serving = 1,
+    /// Its regions are moved away: `Offline` in PD's older words.
+    Removing = 2,
+    /// It has left for good: `Tombstone`.
+    Removed = 3,
+}
+
+impl NodeState {
+    /// Whether it is to stay: `Up`.
+    pub(super) fn is_up(self) -> bool {
+        matches!(self, Self::Preparing | Self::Serving)
+    }
+
+    /// Whether it has left.
+    pub(super) fn is_removed(self) -> bool {
+        self == Self::Removed
+    }
+}
+
 /// What PD knows of a store.
 #[derive(Debug, Clone, Default)]
 pub(super) struct View {
     /// The store has told PD of itself.
     pub(super) registered: bool,
+    pub(super) node_state: NodeState,
+    /// It was removed by force, and cannot be taken back.
+    pub(super) physically_destroyed: bool,
+    /// How many leaders and regions PD shows for good of a store that was removed.
+    pub(super) counts_at_removal: Option<(usize, usize)>,
+    /// How slow its disk is, from 1 to 100; 0 while it has said nothing of it.
+    pub(super) slow_score: u64,
     /// When its process started by its own clock, in Unix seconds.
     pub(super) start_timestamp: i64,
     pub(super) last_heartbeat: Option<Duration>,
@@ -88,8 +123,6 @@ pub(super) struct View {
     pub(super) clock: SignedDuration,
     /// How far the clock was ahead by which the last heartbeat came.
     pub(super) heartbeat_clock: SignedDuration,
-    /// What it last said of its disk; 0 before its first heartbeat.
-    pub(super) slow_score: u64,
     /// The last heartbeat as etcd has it.
     persisted: Option<Duration>,
     /// None until this PD leader has had a heartbeat.
@@ -109,13 +142,18 @@ impl View {
         self.last_heartbeat.map(|heartbeat| shifted(now, shift).saturating_sub(heartbeat))
     }
 
-    fn is_connected(&self, now: Duration) -> bool {
+    /// Whether PD has heard of it of late.
+    pub(super) fn is_connected(&self, now: Duration) -> bool {
         self.silence(now).is_some_and(|silence| silence <= DISCONNECTED_AFTER)
     }
 
     /// The state's name, as of now; a store silent for longer than `max_store_down_time` is Down.
     pub(super) fn state_name(&self, now: Duration, max_store_down_time: Duration) -> &'static str {
-        if self.silence(now).is_none_or(|silence| silence > max_store_down_time) {
+        if self.node_state == NodeState::Removing {
+            "Offline"
+        } else if self.node_state.is_removed() {
+            "Tombstone"
+        } else if self.silence(now).is_none_or(|silence| silence > max_store_down_time) {
             "Down"
         } else if self.is_connected(now) {
             "Up"
@@ -232,11 +270,16 @@ impl Store {
         self.ready.is_some() && self.process.acts()
     }
 
-    /// What regions need to know of it.
+    /// What regions need to know of it. With one that was removed nobody talks.
     pub(super) fn link(&self, reaches_pd: bool, cut_from: Vec<(usize, Duration)>) -> StoreLink {
+        let removed = self.view.node_state.is_removed();
         let silent = || self.process.silent_since().or(self.process.running_since()).unwrap_or_default();
-        let serves = if self.serves() { Ok(()) } else { Err(silent()) };
-        StoreLink { serves, connected: self.connected, reaches_pd, cut_from }
+        StoreLink {
+            serves: if self.serves() && !removed { Ok(()) } else { Err(silent()) },
+            connected: self.connected && !removed,
+            reaches_pd,
+            cut_from,
+        }
     }
 
     /// How many times longer its work takes than with all the processor that it needs.
@@ -259,7 +302,7 @@ impl Store {
     pub(super) fn heartbeat(&mut self, pd_reachable: bool, jitter: f64) {
         let at = self.next_heartbeat;
         self.next_heartbeat += STORE_HEARTBEAT.mul_f64(self.slowness());
-        if pd_reachable {
+        if pd_reachable && !self.view.node_state.is_removed() {
             self.report(at, jitter);
         }
     }

@@ -11,7 +11,9 @@ impl Region {
     pub(super) fn can_win(&self, peer: usize, links: &[StoreLink]) -> bool {
         let here = &links[self.peers[peer].store];
         let reached = |store: usize| links[store].serves.is_ok() && here.cut_since(store).is_none();
-        here.serves.is_ok() && self.peers.iter().filter(|peer| reached(peer.store)).count() * 2 > self.peers.len()
+        let voters = || self.peers.iter().filter(|peer| peer.votes());
+        let votes = voters().filter(|peer| reached(peer.store)).count();
+        here.serves.is_ok() && self.peers[peer].votes() && votes * 2 > voters().count()
     }
 
     /// Two stores cannot talk to each other any more. Where neither leads, or the region has no peer on one of them,
@@ -62,7 +64,7 @@ impl Region {
     /// each change of its members, behind the five that a new region begins with
     /// (`tikv:components/raftstore/src/store/peer_storage.rs`, `RAFT_INIT_LOG_INDEX`).
     pub(in super::super) fn last_index(&self) -> u64 {
-        5 + self.conf_ver + self.term - 5
+        5 + self.conf_ver + (self.term - super::FIRST_TERM)
     }
 
     /// The clocks of followers run out that hear from the leader only so often.
