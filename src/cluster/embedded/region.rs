@@ -3,6 +3,7 @@
 
 mod harm;
 mod membership;
+mod sight;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -22,7 +23,7 @@ const ELECTION_TICKS: Range<u32> = 10..20;
 /// (`tikv:components/raftstore/src/store/fsm/peer.rs`, `on_raft_base_tick`).
 const AWAKENED_TICKS: Range<u32> = 2..12;
 /// A leader of a region with traffic sends a heartbeat every two ticks (`config.rs`, `raft-heartbeat-ticks`).
-const LEADER_HEARTBEAT: Duration = Duration::from_secs(2);
+pub(super) const LEADER_HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// What a replica is in its group (`kvproto:proto/metapb.proto`, `PeerRole`). A joint state is left at once, so that
 /// the group counts whoever votes in its old or its new configuration.
@@ -170,12 +171,22 @@ fn quorum_check(random: &mut Rng) -> Duration {
 }
 
 /// What a region needs to know of a store.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct StoreLink {
     /// It serves, or when it ceased to.
     pub(super) serves: Result<(), Duration>,
     /// The other stores have connections to it.
     pub(super) connected: bool,
+    /// It can talk to PD's leader, should there be one.
+    pub(super) reaches_pd: bool,
+    /// The stores that it cannot talk to though both serve, and since when.
+    pub(super) cut_from: Vec<(usize, Duration)>,
+}
+
+impl StoreLink {
+    fn cut_since(&self, store: usize) -> Option<Duration> {
+        self.cut_from.iter().find(|(other, _)| *other == store).map(|(_, since)| *since)
+    }
 }
 
 /// What a region is from the beginning.
@@ -235,10 +246,9 @@ impl Region {
         self.known_leader.map(|peer| self.peers[peer].store)
     }
 
-    /// Whether enough of its voters can be heard to elect a leader and to commit.
+    /// Whether enough of its voters can hear one of them to elect it and to commit.
     pub(super) fn has_quorum(&self, links: &[StoreLink]) -> bool {
-        let voters = || self.peers.iter().filter(|peer| peer.votes());
-        voters().filter(|peer| links[peer.store].serves.is_ok()).count() * 2 > voters().count()
+        (0..self.peers.len()).any(|peer| self.can_win(peer, links))
     }
 
     /// A store of the region has fallen silent.
@@ -382,9 +392,8 @@ impl Region {
             }
             return;
         }
-        let can_win = |peer: &Peer| peer.votes() && links[peer.store].serves.is_ok();
-        let voters = self.peers.iter().enumerate().filter(|(_, peer)| can_win(peer));
-        let first = voters.map(|(index, _)| (heard + election_wait(ticks, random), index)).min();
+        let voters = (0..self.peers.len()).filter(|peer| self.can_win(*peer, links));
+        let first = voters.map(|peer| (heard + election_wait(ticks, random), peer)).min();
         self.change = first.map(|(at, index)| (at, Change::Elect(index)));
     }
 
@@ -396,9 +405,12 @@ impl Region {
         self.leader_since = now;
         self.change = None;
         self.next_heartbeat = now;
+        let leader = &links[self.peers[winner].store];
         for (index, peer) in self.peers.iter_mut().enumerate() {
-            peer.lagging = index != winner && (!links[peer.store].connected || peer.snapshot.is_some());
-            if links[peer.store].serves.is_ok() {
+            let cut = leader.cut_since(peer.store).is_some();
+            let lags = !links[peer.store].connected || cut || peer.snapshot.is_some();
+            peer.lagging = index != winner && lags;
+            if links[peer.store].serves.is_ok() && !cut {
                 peer.campaign = None;
             }
         }
@@ -420,11 +432,14 @@ impl Region {
         self.known_leader = self.leader;
         self.reported = true;
         self.next_heartbeat = now + REGION_HEARTBEAT;
+        let leader = self.leader_store();
         for peer in &mut self.peers {
             peer.pending = peer.lagging;
+            let cut = leader.and_then(|leader| links[leader].cut_since(peer.store));
             peer.down_seconds = links[peer.store]
                 .serves
                 .err()
+                .or(cut)
                 .map(|since| now.saturating_sub(since.max(self.leader_since)))
                 .filter(|silence| *silence >= DOWN_AFTER)
                 .map(|silence| silence.as_secs());
