@@ -12,6 +12,7 @@ mod bodies;
 pub mod go_format;
 mod layout;
 mod lines;
+mod load;
 mod log;
 mod metrics;
 mod model;
@@ -34,6 +35,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use self::api::Answer;
+pub use self::load::ClientSecond;
 use self::model::{Model, Place, STEP};
 use self::pd::Phase;
 use super::{Cluster, ClusterError, Fault, FaultKind, LoadSpec, LogLine, Node, ProcessState, Undo};
@@ -103,6 +105,13 @@ impl EmbeddedCluster {
     #[must_use]
     pub fn fork(&self) -> Self {
         Self { nodes: self.nodes.clone(), model: Mutex::new(self.model().clone()) }
+    }
+
+    /// What the clients saw since they began, as far as it is kept: an hour and more. They begin when every region has
+    /// a leader.
+    #[must_use]
+    pub fn client(&self) -> Vec<ClientSecond> {
+        self.model().load.rows()
     }
 
     fn model(&self) -> MutexGuard<'_, Model> {

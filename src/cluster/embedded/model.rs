@@ -8,6 +8,7 @@ use fastrand::Rng;
 use super::agenda::Agenda;
 use super::layout::{self, Allocator};
 use super::lines;
+use super::load::{self, HotRegions, Load};
 use super::log::Log;
 use super::metrics::{self, Metrics};
 use super::pd::{Leadership, Member, Phase, Turn};
@@ -60,6 +61,7 @@ pub(super) struct Model {
     pd_reached: bool,
     next_keepalive: Duration,
     pub(super) scheduler: Scheduler,
+    pub(super) load: Load,
     pub(super) log: Log,
     pub(super) metrics: Metrics,
     pub(super) prometheus: Prometheus,
@@ -88,6 +90,7 @@ impl Model {
             pd_reached: false,
             next_keepalive: Duration::MAX,
             scheduler: Scheduler::default(),
+            load: Load::new(topology.load, topology.tikv, topology.seed),
             log: Log::default(),
             metrics: Metrics::new(topology),
             prometheus: Prometheus::new(topology),
@@ -123,6 +126,7 @@ impl Model {
         self.links.clear();
         self.links.extend(self.stores.iter().map(Store::link));
         self.all_regions_due = true;
+        self.load.touch();
     }
 
     fn step(&mut self, now: Duration) {
@@ -139,6 +143,7 @@ impl Model {
             }
             schedule::step(self, since, now);
         }
+        load::step(self, now);
         metrics::step(self, now);
         prometheus::step(self, now);
     }
@@ -165,6 +170,7 @@ impl Model {
                 lines::pd_leads(&mut self.log, now, &self.members[winner]);
                 self.stores.iter_mut().for_each(|store| store.view.reload());
                 self.regions.iter_mut().for_each(Region::forget_reports);
+                self.load.hot = HotRegions::default();
                 self.scheduler = Scheduler::default();
                 self.next_keepalive = now + KEEPALIVE;
             }
@@ -190,6 +196,7 @@ impl Model {
             let jitter = self.random.f64();
             self.stores[index].heartbeat(heard, jitter);
             if heard {
+                self.load.report_store(index, now);
                 shutdown::tell_pd(self, index, now);
             }
         }
@@ -301,6 +308,7 @@ impl Model {
     }
 
     fn change_leader(&mut self, region: usize, at: Duration, change: Change) {
+        self.load.touch();
         let region = &mut self.regions[region];
         match change {
             Change::Elect(winner) => {
@@ -333,7 +341,9 @@ impl Model {
     /// A region's leader sends its heartbeat to PD.
     pub(super) fn report_region(&mut self, region: usize, now: Duration) {
         self.metrics.region_reported(self.leadership.leader(), self.regions[region].leader_store());
+        let flow = self.load.report_region(region, now);
         let region = &mut self.regions[region];
+        region.flow = flow;
         if let Some((from, to)) = region.report(now, &self.links)
             && let Some(leader) = self.leadership.leader()
         {

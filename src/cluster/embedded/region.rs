@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::load::Flow;
+
 /// A region's leader reports to PD this often, and at once when its leader or its pending peers change
 /// (`tikv:components/raftstore/src/store/config.rs`, `pd-heartbeat-tick-interval`).
 pub(super) const REGION_HEARTBEAT: Duration = Duration::from_mins(1);
@@ -90,6 +92,8 @@ pub(super) struct Region {
     pub(super) known_leader: Option<usize>,
     /// PD's view: reported since this PD leader serves.
     pub(super) reported: bool,
+    /// PD's view: what was read and written between the last two reports.
+    pub(super) flow: Flow,
 }
 
 /// How long a voter waits from the last that it heard of a leader, or from when it was awakened.
@@ -147,6 +151,7 @@ impl Region {
             next_heartbeat: Duration::ZERO,
             known_leader: None,
             reported: false,
+            flow: Flow::default(),
         }
     }
 
@@ -165,7 +170,8 @@ impl Region {
         self.known_leader.map(|peer| self.peers[peer].store)
     }
 
-    fn has_quorum(&self, links: &[StoreLink]) -> bool {
+    /// Whether so many of its peers can be heard that they can elect a leader and commit.
+    pub(super) fn has_quorum(&self, links: &[StoreLink]) -> bool {
         let serving = self.peers.iter().filter(|peer| links[peer.store].serves.is_ok()).count();
         serving * 2 > self.peers.len()
     }

@@ -163,6 +163,7 @@ fn hand_over(model: &mut Model, index: usize, winner: usize, now: Duration) {
     };
     let (peer, store) = (region.peers[winner].id, region.peers[winner].store);
     lines::transferring(&mut model.log, now, &model.stores[before.0], region, before.1, (peer, model.stores[store].id));
+    model.load.touch();
     region.lead(winner, now, &model.links);
     lines::elected(&mut model.log, now, &model.stores[store], region, peer);
     model.report_region(index, now);

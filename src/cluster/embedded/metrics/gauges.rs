@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::super::Topology;
+use super::super::load::Load;
 use super::super::model::Model;
 use super::super::pd::Phase;
+use super::super::store::Store;
+use super::load::LoadMetrics;
 use super::pd::ClusterGauges;
 
 /// PD's leader sets the gauges of the cluster this often (`pd:server/cluster/cluster.go`,
@@ -42,6 +45,7 @@ pub(super) struct StoreMetrics {
     pub(super) size: Option<(u64, u64)>,
     /// The heartbeats of regions that it has sent.
     pub(super) region_heartbeats: u64,
+    pub(super) load: LoadMetrics,
 }
 
 /// What all nodes keep.
@@ -63,6 +67,17 @@ impl Metrics {
             cluster: None,
             next_cluster: Duration::ZERO,
             next_stores: Duration::ZERO,
+        }
+    }
+
+    /// Brings what stores keep of their load up to date, before their pace changes.
+    pub(in super::super) fn settle_load(&mut self, stores: &[Store], load: &Load) {
+        for (index, (store, metrics)) in stores.iter().zip(&mut self.stores).enumerate() {
+            let (process, served) = (store.process.running_since(), load.served(index));
+            if metrics.load.process != process {
+                metrics.load = LoadMetrics::new(process, served);
+            }
+            metrics.load.settle(served, load.stores[index].pace);
         }
     }
 
@@ -141,7 +156,8 @@ fn step_stores(model: &mut Model) {
     for ((store, metrics), counts) in model.stores.iter().zip(&mut model.metrics.stores).zip(counts) {
         let process = store.process.running_since();
         if metrics.process != process {
-            *metrics = StoreMetrics { process, region_heartbeats: 0, ..StoreMetrics::default() };
+            let load = std::mem::take(&mut metrics.load);
+            *metrics = StoreMetrics { process, load, ..StoreMetrics::default() };
         }
         if store.acts() {
             metrics.regions = Some(counts);

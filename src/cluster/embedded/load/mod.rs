@@ -1,0 +1,217 @@
+//! The clients of the cluster, and what their load does to stores and regions. Per second and client a few numbers are
+//! drawn; what a region or a store was asked for is worked out when somebody wants to know.
+
+mod client;
+mod flow;
+mod history;
+mod hot;
+mod keys;
+mod outlook;
+mod report;
+mod service;
+mod spread;
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+pub(super) use self::flow::{Flow, Served};
+pub use self::history::ClientSecond;
+pub(super) use self::hot::HotRegions;
+#[cfg_attr(not(test), expect(unused_imports, reason = "for faults that add a client"))]
+pub(super) use self::keys::Keys;
+pub(super) use self::service::{CPU_IDLE, Pace};
+pub(super) use self::spread::Bell;
+
+use self::client::{Client, Done};
+use self::flow::{RegionFlow, StoreFlow};
+use self::history::{Completed, History, Second};
+use self::report::Report;
+use super::model::Model;
+use crate::cluster::LoadSpec;
+
+/// The clients' shape of time.
+const SECOND: Duration = Duration::from_secs(1);
+/// The routes are looked over this often even if nothing is known to have changed: regions may have been split.
+const LOOK_OVER: Duration = Duration::from_secs(10);
+/// One in so many of the leaders that move on in order costs a client the first wait before it tries again, the others
+/// next to nothing: in all recordings of such moves there are 5 such operations for some 60 moves.
+const STALE_ROUTE: f64 = 0.1;
+/// Such a wait, in seconds.
+const STALE_WAIT: std::ops::Range<f64> = 0.05..0.1;
+
+/// All clients, and what came of their load.
+#[derive(Debug, Clone)]
+pub(super) struct Load {
+    /// Watching or adding a client does not change what else is drawn.
+    random: Rng,
+    clients: Vec<Client>,
+    /// What the first client saw.
+    history: History,
+    report: Report,
+    regions: Vec<RegionFlow>,
+    pub(super) stores: Vec<StoreFlow>,
+    /// What PD makes of the flows that it is told.
+    pub(super) hot: HotRegions,
+    /// The leaders of regions, the stores or their resources have changed.
+    stale: bool,
+    looked_over: Duration,
+    /// The clients have begun: they wait until every region has a leader.
+    began: Option<Duration>,
+    next: Duration,
+    second: Second,
+    done: Done,
+}
+
+impl Load {
+    pub(super) fn new(spec: Option<LoadSpec>, stores: usize, seed: u64) -> Self {
+        Self {
+            random: Rng::with_seed(seed ^ 0x10AD),
+            clients: spec.map(|spec| Client::new(spec, Keys::Spread(spec.distribution))).into_iter().collect(),
+            history: History::default(),
+            report: Report::default(),
+            regions: Vec::new(),
+            stores: vec![StoreFlow::default(); stores],
+            hot: HotRegions::default(),
+            stale: true,
+            looked_over: Duration::ZERO,
+            began: None,
+            next: Duration::ZERO,
+            second: Second::default(),
+            done: Done::default(),
+        }
+    }
+
+    /// What a store has done so far.
+    pub(super) fn served(&self, store: usize) -> Served {
+        self.stores[store].served(&self.clients)
+    }
+
+    /// The leader of a region, the state of a store or its resources have changed.
+    pub(super) fn touch(&mut self) {
+        self.stale = true;
+    }
+
+    /// What the first client saw, oldest first.
+    pub(super) fn rows(&self) -> Vec<ClientSecond> {
+        self.history.rows.iter().cloned().collect()
+    }
+
+    /// A further client begins, whose operations fall on such keys. Returns its number.
+    pub(super) fn start_client(&mut self, spec: LoadSpec, keys: Keys) -> usize {
+        self.stale = true;
+        self.clients.push(Client::new(spec, keys));
+        self.clients.len() - 1
+    }
+
+    /// A client begins nothing more.
+    pub(super) fn stop_client(&mut self, client: usize) {
+        self.stale = true;
+        self.clients[client].stopped = true;
+    }
+
+    /// The part of all keys that a region has, as far as the clients' table goes.
+    fn share(&self, client: usize, region: &super::region::Region) -> f64 {
+        let Client { spec, keys: wanted, .. } = &self.clients[client];
+        let records = f64::from(spec.records);
+        let from = keys::first_record(&region.start_key, records);
+        let to = if region.end_key.is_empty() { records } else { keys::first_record(&region.end_key, records) };
+        wanted.share_below(to, records) - wanted.share_below(from, records)
+    }
+}
+
+/// Moves the clients on to `now`.
+pub(super) fn step(model: &mut Model, now: Duration) {
+    if model.load.clients.is_empty() || now < model.load.next {
+        return;
+    }
+    model.load.next = now + SECOND;
+    if model.load.began.is_none() {
+        if model.regions.iter().any(|region| region.leader.is_none()) {
+            return;
+        }
+        model.load.began = Some(now);
+        outlook::look_over(model, now);
+        return;
+    }
+    let start = now.saturating_sub(SECOND);
+    let store_count = model.stores.len() as u64;
+    for client in 0..model.load.clients.len() {
+        let inserted = model.load.second(client, start);
+        for store in &mut model.stores {
+            // Each record has three replicas, evenly spread.
+            store.used += inserted * 3 / store_count;
+        }
+    }
+    model.load.report.step(now, &mut model.log);
+    if model.load.stale || now >= model.load.looked_over + LOOK_OVER {
+        let moved = outlook::look_over(model, now);
+        model.load.meet_stale_routes(moved, now);
+    }
+}
+
+impl Load {
+    /// A second of a client. Returns the bytes of the records that it inserted.
+    fn second(&mut self, index: usize, start: Duration) -> u64 {
+        let Self { clients, regions, random, second, done, history, report, .. } = self;
+        let client = &mut clients[index];
+        client.second(start, |wanted, first| outlook::found(regions, wanted, first), random, second, done);
+        for kind in 0..2 {
+            let good = client.outlook.good[kind];
+            client.tally[kind] += if good > 0.0 { done.bulk[kind] / good } else { 0.0 };
+        }
+        let client = &*client;
+        for wanted in &done.late {
+            let mut reads_and_writes = [0.0; 2];
+            reads_and_writes[usize::from(wanted.write)] = 1.0;
+            regions[wanted.region].sum += Flow::of(client, reads_and_writes);
+        }
+        if index == 0 {
+            report.take(second, done, client);
+            history.close(start, second, &client.outlook.mixed, random);
+        }
+        second.completed.clear();
+        Flow::inserted(client, done.bulk[1])
+    }
+
+    /// Some operations of the next second go to a leader that has moved.
+    fn meet_stale_routes(&mut self, moved: usize, now: Duration) {
+        for _ in 0..moved {
+            if self.random.f64() < STALE_ROUTE {
+                let latency = STALE_WAIT.start + (STALE_WAIT.end - STALE_WAIT.start) * self.random.f64();
+                self.second.complete(Completed { began: now, latency, write: false, error: None });
+            }
+        }
+    }
+
+    /// A region's leader reports to PD: what was read and written since it last did.
+    pub(super) fn report_region(&mut self, index: usize, now: Duration) -> Flow {
+        let Some(region) = self.regions.get_mut(index) else { return Flow::default() };
+        region.settle(&self.clients);
+        let (flow, span) = (std::mem::take(&mut region.sum), now.saturating_sub(region.reported));
+        region.reported = now;
+        self.hot.take_written(index, flow, span, now);
+        flow
+    }
+
+    /// A store reports to PD what was read from it and written to it since it last did.
+    pub(super) fn report_store(&mut self, store: usize, now: Duration) {
+        let Self { clients, regions, stores, hot, .. } = self;
+        let own = &mut stores[store];
+        let total = own.served(clients).flow;
+        let told = std::mem::replace(&mut own.told, total);
+        let span = now.saturating_sub(std::mem::replace(&mut own.told_at, now));
+        let rate = total.since(told).rate(span);
+        hot.take_store(store, rate);
+        if !HotRegions::may_be_hot(rate) && !hot.watches_reads() {
+            return;
+        }
+        for (index, region) in regions.iter().enumerate().filter(|(_, region)| region.leader == Some(store)) {
+            let mut reads = Flow::default();
+            for (client, share) in clients.iter().zip(&region.shares) {
+                reads += Flow::of(client, [share * client.reads_per_second(), 0.0]);
+            }
+            hot.take_read(index, reads, now);
+        }
+    }
+}
