@@ -9,6 +9,7 @@ mod claude;
 mod diagnosers;
 mod failures;
 mod find;
+mod load;
 mod mistakes;
 mod prometheus;
 mod promql;

@@ -126,14 +126,13 @@ pub(super) fn step(model: &mut Model, now: Duration) {
         return;
     }
     model.load.next = now + SECOND;
-    if model.load.began.is_none() {
-        if model.regions.iter().any(|region| region.leader.is_none()) {
-            return;
+    let Some(began) = model.load.began else {
+        if model.regions.iter().all(|region| region.leader.is_some()) {
+            model.load.began = Some(now);
+            outlook::look_over(model, now);
         }
-        model.load.began = Some(now);
-        outlook::look_over(model, now);
         return;
-    }
+    };
     let start = now.saturating_sub(SECOND);
     let store_count = model.stores.len() as u64;
     for client in 0..model.load.clients.len() {
@@ -143,7 +142,7 @@ pub(super) fn step(model: &mut Model, now: Duration) {
             store.used += inserted * 3 / store_count;
         }
     }
-    model.load.report.step(now, &mut model.log);
+    model.load.report.step(began, now, &mut model.log);
     if model.load.stale || now >= model.load.looked_over + LOOK_OVER {
         let moved = outlook::look_over(model, now);
         model.load.meet_stale_routes(moved, now);

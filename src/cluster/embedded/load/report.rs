@@ -33,7 +33,6 @@ impl Default for Row {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Report {
     rows: BTreeMap<&'static str, Row>,
-    began: Option<Duration>,
     next: Duration,
 }
 
@@ -72,15 +71,12 @@ impl Report {
     }
 
     /// Says it if it is time.
-    pub(super) fn step(&mut self, now: Duration, log: &mut Log) {
-        let began = *self.began.get_or_insert(now);
-        if self.next.is_zero() {
-            self.next = now + INTERVAL;
-        }
+    pub(super) fn step(&mut self, began: Duration, now: Duration, log: &mut Log) {
+        self.next = self.next.max(began + INTERVAL);
         if now < self.next {
             return;
         }
-        self.next = now + INTERVAL;
+        self.next += INTERVAL;
         for (name, row) in &mut self.rows {
             let seconds = (now - began).as_secs_f64();
             log.write_text(now, &NODE.into(), format!("{name:<6} - {}", row.text(seconds)));
