@@ -7,16 +7,20 @@ use fastrand::Rng;
 
 use super::agenda::Agenda;
 use super::layout::{self, Allocator};
+use super::lifecycle::{self, Lifecycle};
 use super::lines;
 use super::load::{self, HotRegions, Load};
 use super::log::Log;
 use super::metrics::{self, Metrics};
 use super::pd::{Leadership, Member, Phase, Turn};
+use super::pd_config::PdConfig;
 use super::process::Process;
 use super::prometheus::{self, Prometheus};
 use super::region::{Change, Region, StoreLink};
-use super::schedule::Scheduler;
-use super::store::{CONNECT_TIMEOUT, CONNECTED_AFTER, START_UP, STORE_HEARTBEAT, Store};
+use super::schedule::Schedule;
+use super::schedulers::Schedulers;
+use super::store::{CONNECT_TIMEOUT, CONNECTED_AFTER, REFUSED_AFTER, START_UP, STORE_HEARTBEAT, Store};
+use super::unsafe_recovery::{self, Recovery};
 use super::{START, Topology, schedule, shutdown};
 
 /// How far one step goes.
@@ -60,7 +64,15 @@ pub(super) struct Model {
     /// Stores reached PD at the last step.
     pd_reached: bool,
     next_keepalive: Duration,
-    pub(super) scheduler: Scheduler,
+    /// Where the ids of stores, regions and peers come from.
+    pub(super) ids: Allocator,
+    pub(super) schedule: Schedule,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) recovery: Recovery,
+    /// What can be changed of PD's configuration.
+    pub(super) config: PdConfig,
+    /// Which of PD's schedulers and checkers run.
+    pub(super) schedulers: Schedulers,
     pub(super) load: Load,
     pub(super) log: Log,
     pub(super) metrics: Metrics,
@@ -89,7 +101,12 @@ impl Model {
             all_regions_due: true,
             pd_reached: false,
             next_keepalive: Duration::MAX,
-            scheduler: Scheduler::default(),
+            ids,
+            schedule: Schedule::default(),
+            lifecycle: Lifecycle::default(),
+            recovery: Recovery::default(),
+            config: PdConfig::default(),
+            schedulers: Schedulers::default(),
             load: Load::new(topology.load, topology.tikv, topology.seed),
             log: Log::default(),
             metrics: Metrics::new(topology),
@@ -141,6 +158,8 @@ impl Model {
             if now >= self.next_keepalive {
                 self.keep_streams_alive(leader, now);
             }
+            lifecycle::step(self, now);
+            unsafe_recovery::step(self, now);
             schedule::step(self, since, now);
         }
         load::step(self, now);
@@ -170,8 +189,14 @@ impl Model {
                 lines::pd_leads(&mut self.log, now, &self.members[winner]);
                 self.stores.iter_mut().for_each(|store| store.view.reload());
                 self.regions.iter_mut().for_each(Region::forget_reports);
+                self.schedule.reload();
+                self.lifecycle = Lifecycle::default();
+                self.recovery = Recovery::default();
+                if self.stores.iter().any(|store| store.view.registered) {
+                    self.ids.rebase();
+                }
+                self.schedulers.forget_pauses();
                 self.load.hot = HotRegions::default();
-                self.scheduler = Scheduler::default();
                 self.next_keepalive = now + KEEPALIVE;
             }
         }
@@ -182,6 +207,13 @@ impl Model {
         let (process, connects) = (self.stores[index].process, self.stores[index].connects);
         let Some(since) = process.running_since().filter(|_| process.acts()) else { return };
         if self.stores[index].ready.is_none() {
+            if self.stores[index].view.node_state.is_removed() {
+                if now >= since + REFUSED_AFTER && process.reachable() && self.leadership.leader().is_some() {
+                    lines::tikv_is_tombstone(&mut self.log, now, &self.stores[index].name);
+                    self.end_store(index, now, 1);
+                }
+                return;
+            }
             if now >= since + START_UP && process.reachable() && self.leadership.leader().is_some() {
                 self.store_ready(index, now);
             }
@@ -192,7 +224,8 @@ impl Model {
         }
         shutdown::step(self, index, now);
         if now >= self.stores[index].next_heartbeat {
-            let heard = process.reachable() && self.pd_serves(now);
+            let removed = self.stores[index].view.node_state.is_removed();
+            let heard = process.reachable() && self.pd_serves(now) && !removed;
             let jitter = self.random.f64();
             self.stores[index].heartbeat(heard, jitter);
             if heard {
@@ -239,6 +272,7 @@ impl Model {
         store.busy = true;
         store.view.registered = true;
         store.view.start_timestamp = super::instant(now).as_second();
+        self.config.schedule.store_limit.entry(store.id).or_default();
         lines::tikv_ready(&mut self.log, now, &store.name);
         if let Some(leader) = self.leadership.leader() {
             lines::store_put(&mut self.log, now, &self.members[leader].name, &self.stores[index]);
@@ -249,6 +283,9 @@ impl Model {
     /// A store that serves can be heard again.
     pub(super) fn store_heard(&mut self, index: usize, now: Duration) {
         self.refresh_links();
+        if self.stores[index].view.node_state.is_removed() {
+            return;
+        }
         for region in &mut self.regions {
             if let Some(deposed) = region.regain_store(index, now, &self.links, &mut self.random) {
                 lines::deposed(&mut self.log, now, &self.stores[index], region, deposed);
@@ -269,6 +306,9 @@ impl Model {
         self.stores[index].connected = true;
         self.stores[index].connects = None;
         self.refresh_links();
+        if self.stores[index].view.node_state.is_removed() {
+            return;
+        }
         for region in &mut self.regions {
             region.reconnect(index, now);
         }
@@ -300,7 +340,11 @@ impl Model {
         {
             self.change_leader(index, at, change);
         }
-        let region = &self.regions[index];
+        let arrived = self.regions[index].take_snapshots(now, &self.links);
+        let region = &mut self.regions[index];
+        if arrived {
+            region.next_heartbeat = now;
+        }
         if region.leader.is_some() && now >= region.next_heartbeat && self.pd_reached {
             self.report_region(index, now);
         }
@@ -341,7 +385,7 @@ impl Model {
     /// A region's leader sends its heartbeat to PD.
     pub(super) fn report_region(&mut self, region: usize, now: Duration) {
         self.metrics.region_reported(self.leadership.leader(), self.regions[region].leader_store());
-        let flow = self.load.report_region(region, now);
+        let flow = self.load.report_region(region, self.regions[region].leader_store(), now);
         let region = &mut self.regions[region];
         region.flow = flow;
         if let Some((from, to)) = region.report(now, &self.links)
@@ -350,6 +394,13 @@ impl Model {
             let pd = &self.members[leader].name;
             lines::leader_changed(&mut self.log, now, pd, region.id, self.stores[from].id, self.stores[to].id);
         }
+    }
+
+    /// How many leaders and peers a store has, as PD knows it.
+    pub(super) fn known_counts(&self, store: usize) -> (usize, usize) {
+        let known = || self.regions.iter().filter(|region| region.known_leader.is_some());
+        let leaders = known().filter(|region| region.known_leader_store() == Some(store)).count();
+        (leaders, known().filter(|region| region.peer_on(store).is_some()).count())
     }
 
     fn keep_streams_alive(&mut self, leader: usize, now: Duration) {

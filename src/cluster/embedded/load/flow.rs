@@ -169,7 +169,7 @@ impl Served {
 
 /// What a store was asked for. For reads and for writes, in this order.
 #[derive(Debug, Clone, Default)]
-pub(in super::super) struct StoreFlow {
+pub(super) struct StoreFlow {
     /// The part of each client's operations that it serves.
     pub(super) leads: Vec<[f64; 2]>,
     /// The part of each client's writes that it replicates.
@@ -179,7 +179,7 @@ pub(in super::super) struct StoreFlow {
     /// What it had done when this was last worked out.
     served: Served,
     /// How fast it is.
-    pub(in super::super) pace: Option<Pace>,
+    pub(super) pace: Option<Pace>,
     /// What it had sent PD with its last heartbeat.
     pub(super) told: Flow,
     pub(super) told_at: Duration,

@@ -50,7 +50,7 @@ pub(super) struct Load {
     history: History,
     report: Report,
     regions: Vec<RegionFlow>,
-    pub(super) stores: Vec<StoreFlow>,
+    stores: Vec<StoreFlow>,
     /// What PD makes of the flows that it is told.
     pub(super) hot: HotRegions,
     /// The leaders of regions, the stores or their resources have changed.
@@ -84,7 +84,12 @@ impl Load {
 
     /// What a store has done so far.
     pub(super) fn served(&self, store: usize) -> Served {
-        self.stores[store].served(&self.clients)
+        self.stores.get(store).map_or_else(Served::default, |flow| flow.served(&self.clients))
+    }
+
+    /// How fast a store is, once that is known.
+    pub(super) fn pace(&self, store: usize) -> Option<Pace> {
+        self.stores.get(store).and_then(|flow| flow.pace)
     }
 
     /// The leader of a region, the state of a store or its resources have changed.
@@ -184,8 +189,9 @@ impl Load {
     }
 
     /// A region's leader reports to PD: what was read and written since it last did.
-    pub(super) fn report_region(&mut self, index: usize, now: Duration) -> Flow {
+    pub(super) fn report_region(&mut self, index: usize, leader: Option<usize>, now: Duration) -> Flow {
         let Some(region) = self.regions.get_mut(index) else { return Flow::default() };
+        self.stale |= region.leader != leader;
         region.settle(&self.clients);
         let (flow, span) = (std::mem::take(&mut region.sum), now.saturating_sub(region.reported));
         region.reported = now;
@@ -196,7 +202,7 @@ impl Load {
     /// A store reports to PD what was read from it and written to it since it last did.
     pub(super) fn report_store(&mut self, store: usize, now: Duration) {
         let Self { clients, regions, stores, hot, .. } = self;
-        let own = &mut stores[store];
+        let Some(own) = stores.get_mut(store) else { return };
         let total = own.served(clients).flow;
         let told = std::mem::replace(&mut own.told, total);
         let span = now.saturating_sub(std::mem::replace(&mut own.told_at, now));

@@ -63,6 +63,7 @@ pub(super) fn obstacle(
 /// Looks at all regions and stores. Returns how many leaders have moved from one store that serves to another.
 pub(super) fn look_over(model: &mut Model, now: Duration) -> usize {
     let Model { load, regions, stores, links, metrics, .. } = model;
+    load.stores.resize_with(stores.len(), StoreFlow::default);
     for (store, flow) in stores.iter().zip(&mut load.stores) {
         watch_connection(store, flow, now);
     }
@@ -93,7 +94,7 @@ pub(super) fn look_over(model: &mut Model, now: Duration) -> usize {
         let found = [false, true].map(|write| obstacle((region, flow), stores, &load.stores, links, write, now));
         load.regions[index].obstacles = found;
     }
-    spread_over_stores(load, regions, stores.len());
+    spread_over_stores(load, regions);
     find_paces(load, regions, stores, links);
     // A lease that ends, or a connection that comes back, is nobody's act.
     let waits = load.regions.iter().any(|flow| flow.alone_since.is_some())
@@ -118,9 +119,8 @@ fn watch_connection(store: &Store, flow: &mut StoreFlow, now: Duration) {
 }
 
 /// Works out which part of each client's operations each store serves and replicates.
-fn spread_over_stores(load: &mut Load, regions: &[Region], stores: usize) {
+fn spread_over_stores(load: &mut Load, regions: &[Region]) {
     let clients = load.clients.len();
-    load.stores.resize_with(stores, StoreFlow::default);
     for flow in &mut load.stores {
         flow.leads.clear();
         flow.leads.resize(clients, [0.0; 2]);

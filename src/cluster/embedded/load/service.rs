@@ -91,7 +91,7 @@ impl Pace {
         let append = MEDIAN_OF_MEAN * fsync * (1.0 + 0.5 * shared) / (1.0 - taken);
         let network = resources.network;
         let loss = 1.0 - (1.0 - network.loss).powi(2);
-        Self { stretch, append, commit: 0.0, delay: 2.0 * network.delay.as_secs_f64(), loss }
+        Self { stretch, append, commit: 0.0, delay: network.delay.as_secs_f64(), loss }
     }
 
     /// What the store's commits take, beside its processor.
@@ -169,7 +169,7 @@ pub(super) fn round_trip(here: &Resources, there: &Resources, to: usize, from: u
         delay += path.delay;
         kept *= 1.0 - path.loss;
     }
-    ROUND_TRIP + 2.0 * delay.as_secs_f64() + RETRANSMIT * (1.0 - kept) / kept.max(0.01)
+    ROUND_TRIP + delay.as_secs_f64() + RETRANSMIT * (1.0 - kept) / kept.max(0.01)
 }
 
 /// What it takes until so many replicas have an entry: the time of the slowest of the fastest ones.

@@ -17,7 +17,7 @@ pub(super) fn collect(model: &Model, index: usize, take: &mut Take) {
     let (store, metrics) = (&model.stores[index], &model.metrics.stores[index]);
     // What came since the load was last looked over is added here, and not kept.
     let mut load = metrics.load.clone();
-    load.settle(model.load.served(index), model.load.stores[index].pace);
+    load.settle(model.load.served(index), model.load.pace(index));
     if let Some(since) = store.process.running_since() {
         load.collect_processor(model.now.saturating_sub(since), take);
         take(&START_TIME, &[], epoch_seconds(since).floor());
