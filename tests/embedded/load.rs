@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use operator_run::cluster::embedded::{ClientSecond, EmbeddedCluster, Topology};
-use operator_run::cluster::{Cluster, Fault, FaultKind, LoadSpec};
+use operator_run::cluster::{Cluster, Distribution, Fault, FaultKind, LoadSpec, Workload};
 use operator_run::http::Request;
 use operator_run::reading::NodeName;
 use serde_json::Value;
@@ -137,15 +137,182 @@ async fn trouble_begins_and_ends_when_recorded() {
         for seed in 0..15 {
             runs.push(trouble(&run(seed, &row).await, 60, row.span.clone()).unwrap());
         }
-        println!("{} {recorded:?}\n{runs:?}", row.name);
         let begin = median(runs.iter().map(|run| run.begin));
         assert!((begin - recorded.begin).abs() <= 3.0, "{}: begins at {begin}, recorded {recorded:?}", row.name);
-        let near = runs.iter().filter(|run| (run.end - recorded.end).abs() <= 3.0).count();
-        let end = median(runs.iter().map(|run| run.end));
-        assert!(
-            (end - recorded.end).abs() <= 3.0,
-            "{}: ends at {end}, {near} of 15 near, recorded {recorded:?}",
-            row.name
-        );
+        let ends: Vec<f64> = runs.iter().map(|run| run.end).collect();
+        if row.name == QUORUM_LOST.name {
+            // It ends with the client's next attempt to connect, whose time is drawn.
+            let (first, last) =
+                (ends.iter().copied().fold(f64::MAX, f64::min), ends.iter().copied().fold(0.0, f64::max));
+            assert!((first..last).contains(&recorded.end), "{}: ends at {ends:?}, recorded {recorded:?}", row.name);
+            continue;
+        }
+        let end = median(ends);
+        assert!((end - recorded.end).abs() <= 3.0, "{}: ends at {end}, recorded {recorded:?}", row.name);
     }
+}
+
+/// A level of the client's curves at rest: the medians over seconds of p50 and p99, and the operations a second.
+fn level(rows: &[ClientSecond]) -> [f64; 3] {
+    #[expect(clippy::cast_precision_loss, reason = "operations")]
+    [
+        median(rows.iter().map(|row| row.p50)),
+        median(rows.iter().map(|row| row.p99)),
+        rows.iter().map(|row| row.ops as f64).sum::<f64>() / rows.len() as f64,
+    ]
+}
+
+#[tokio::test]
+async fn the_level_at_rest_is_the_recorded_one() {
+    let modelled = level(&up(3, LoadSpec::RECORDED).await.client()[5..]);
+    for name in ["pd-leader-kill", "quiet-then-rolling-restart", "remedy-evict-leaders", "store-graceful-restart"] {
+        let rows = recorded(name);
+        let recorded = level(&rows[1..rows.len() - 1]);
+        for (modelled, recorded) in modelled.into_iter().zip(recorded) {
+            assert!((0.5..2.0).contains(&(modelled / recorded)), "{name}: {modelled} against {recorded}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn clients_feel_nothing_of_what_is_done_in_order() {
+    for (seed, fault) in [(1, FaultKind::Kill), (2, FaultKind::Stop)] {
+        let cluster = up(seed, LoadSpec::RECORDED).await;
+        let start = now(&cluster);
+        // PD's leader is killed; a store is stopped in order.
+        let node =
+            if fault == FaultKind::Kill { pd_leader(&cluster).await } else { by_leaders(&cluster).await[0].clone() };
+        let fault = Fault::new(fault, node);
+        cluster.inject(&fault).await.unwrap();
+        sleep(&cluster, 15.0).await;
+        cluster.heal(&fault.undo()).await.unwrap();
+        sleep(&cluster, 30.0).await;
+        let rows = cluster.client();
+        let after = start..now(&cluster);
+        assert!(rows.iter().any(|row| after.contains(&row.t)));
+        assert_eq!(trouble(&rows, 60, after), None, "{fault}");
+    }
+}
+
+async fn pd_leader(cluster: &EmbeddedCluster) -> NodeName {
+    let request = Request::get("pd0:2379", "/pd/api/v1/leader", Duration::from_secs(5));
+    let body: Value = serde_json::from_str(&cluster.http().send(&request).await.unwrap().body).unwrap();
+    body["name"].as_str().unwrap().into()
+}
+
+#[tokio::test]
+async fn every_workload_asks_for_its_mix() {
+    let rows: [(Workload, &[(&str, f64)]); 6] = [
+        (Workload::A, &[("READ", 0.5), ("UPDATE", 0.5)]),
+        (Workload::B, &[("READ", 0.95), ("UPDATE", 0.05)]),
+        (Workload::C, &[("READ", 1.0)]),
+        (Workload::D, &[("INSERT", 0.05), ("READ", 0.95)]),
+        (Workload::E, &[("INSERT", 0.05), ("SCAN", 0.95)]),
+        (Workload::F, &[("READ", 0.5), ("READ_MODIFY_WRITE", 0.5)]),
+    ];
+    for (workload, mix) in rows {
+        let cluster = up(4, LoadSpec::new(workload, 500)).await;
+        let since = cluster.clock().now() - Duration::from_secs(10);
+        let lines = cluster.logs(since).await.unwrap();
+        let shown: BTreeMap<String, f64> =
+            lines.iter().filter(|line| line.node.as_str() == "load").map(|line| read_row(&line.text)).collect();
+        let total = shown["TOTAL"];
+        assert!((total / 500.0 - 1.0).abs() < 0.03, "{workload}: {total}");
+        let names: Vec<&str> = shown.keys().map(String::as_str).filter(|name| *name != "TOTAL").collect();
+        assert_eq!(names, mix.iter().map(|(name, _)| *name).collect::<Vec<_>>(), "{workload}");
+        for (name, part) in mix {
+            assert!((shown[*name] / total - part).abs() < 0.02, "{workload}: {name} {}", shown[*name]);
+        }
+    }
+}
+
+/// The kind of operation and the operations a second of a row of `go-ycsb`.
+fn read_row(text: &str) -> (String, f64) {
+    let (name, rest) = text.split_once(" - ").unwrap();
+    let fields: BTreeMap<&str, f64> = rest
+        .split(", ")
+        .map(|field| field.split_once(": ").unwrap())
+        .map(|(name, value)| (name, value.parse().unwrap()))
+        .collect();
+    let names = "Takes(s), Count, OPS, Avg(us), Min(us), Max(us), 50th(us), 90th(us), 95th(us), 99th(us), 99.9th(us), 99.99th(us)";
+    assert_eq!(rest.split(", ").map(|field| field.split(':').next().unwrap()).collect::<Vec<_>>().join(", "), names);
+    assert!(fields["Min(us)"] <= fields["50th(us)"] && fields["99.99th(us)"] <= fields["Max(us)"], "{text}");
+    (name.trim().to_owned(), fields["OPS"])
+}
+
+#[tokio::test]
+async fn operations_are_neither_lost_nor_made_up() {
+    for (seed, rate) in [(5, 1), (6, 60), (7, 3_000)] {
+        let spec = LoadSpec::new(Workload::A, rate);
+        let cluster = up(seed, spec).await;
+        cluster.inject(&Fault::new(FaultKind::Kill, by_leaders(&cluster).await[0].clone())).await.unwrap();
+        sleep(&cluster, 90.0).await;
+        let rows = cluster.client();
+        let mut begun: BTreeMap<i64, u64> = BTreeMap::new();
+        for row in &rows {
+            assert!(row.p50 <= row.p99 && row.p99 <= row.max, "{row:?}");
+            assert!(row.errors.values().sum::<u64>() <= row.ops, "{row:?}");
+            assert!(row.max <= 11_000.0, "{row:?}");
+            *begun.entry(row.t).or_default() += row.ops;
+        }
+        for (second, ops) in &begun {
+            assert!(*ops <= u64::from(rate + spec.threads), "{rate}: {ops} in second {second}");
+        }
+        let last = begun.keys().next_back().unwrap();
+        let calm = begun.range(last - 30..*last).map(|(_, ops)| ops).sum::<u64>();
+        assert!(calm.abs_diff(30 * u64::from(rate)) <= 30, "{rate}: {calm}");
+    }
+}
+
+#[tokio::test]
+async fn a_higher_rate_is_never_faster_and_no_faster_than_the_stores() {
+    let mut before = [0.0; 2];
+    for rate in [50, 500, 1_000, 1_500, 3_000, 20_000] {
+        let cluster = up(8, LoadSpec { threads: 64, ..LoadSpec::new(Workload::A, rate) }).await;
+        let rows = cluster.client();
+        let [p50, p99, ops] = level(&rows[5..]);
+        assert!(p50 >= 0.8 * before[0] && p99 >= 0.7 * before[1], "{rate}: {p50} {p99}");
+        // Little's law: so many threads never do more than that at this latency.
+        assert!(ops <= 1.05 * 64.0 / (p50 / 1_000.0), "{rate}: {ops} at {p50}");
+        // Three stores of two cores; an operation takes 1 ms for reading, and 7 ms on three stores for writing.
+        assert!(ops <= 6.0 / 0.004, "{rate}: {ops}");
+        before = [p50, p99];
+    }
+}
+
+#[tokio::test]
+async fn skewed_loads_fall_on_few_regions() {
+    let share = |distribution| async move {
+        let cluster = up(9, LoadSpec { distribution, ..LoadSpec::new(Workload::A, 500) }).await;
+        sleep(&cluster, 120.0).await;
+        let request = Request::get("pd0:2379", "/pd/api/v1/regions", Duration::from_secs(5));
+        let body: Value = serde_json::from_str(&cluster.http().send(&request).await.unwrap().body).unwrap();
+        let written: Vec<f64> = body["regions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|region| region["written_bytes"].as_f64().unwrap())
+            .collect();
+        written.iter().copied().fold(0.0, f64::max) / written.iter().sum::<f64>()
+    };
+    let uniform = share(Distribution::Uniform).await;
+    assert!(uniform < 0.07, "{uniform}");
+    for distribution in [Distribution::Zipfian, Distribution::Latest, Distribution::Hotspot] {
+        let skewed = share(distribution).await;
+        assert!(skewed > 1.5 * uniform, "{distribution:?}: {skewed} against {uniform}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_seed_sees_the_same() {
+    let see = || async {
+        let cluster = up(10, LoadSpec::RECORDED).await;
+        cluster.inject(&Fault::new(FaultKind::Kill, "tikv0".into())).await.unwrap();
+        let fork = cluster.fork();
+        sleep(&cluster, 40.0).await;
+        sleep(&fork, 40.0).await;
+        assert_eq!(cluster.client(), fork.client());
+        cluster.client()
+    };
+    assert_eq!(see().await, see().await);
 }

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -114,6 +115,11 @@ impl Client {
         }
     }
 
+    /// One operation of those that begin is counted elsewhere.
+    pub(super) fn spend_one(&mut self) {
+        self.carry -= 1.0;
+    }
+
     /// How many operations a second one thread begins if none has to wait.
     pub(super) fn wanted_pace(&self) -> f64 {
         if self.stopped { 0.0 } else { f64::from(self.spec.rate) / f64::from(self.spec.threads.max(1)) }
@@ -131,20 +137,17 @@ impl Client {
         mix.read_modify_write / self.parts()[1].max(1e-12)
     }
 
-    /// One second from `start` on. `obstacle` says what stands in an operation's way, and whether it tries for the
+    /// Lets it go on for a span of at most a second. `obstacle` says what stands in an operation's way, and whether it tries for the
     /// first time.
-    pub(super) fn second(
+    pub(super) fn run(
         &mut self,
-        start: Duration,
+        Range { start, end }: Range<Duration>,
         obstacle: impl Fn(Wanted, bool) -> Option<Obstacle>,
         random: &mut Rng,
         history: &mut Second,
         done: &mut Done,
     ) {
         done.late.clear();
-        // Those that are slow for a reason of their own are among those that begin.
-        let slow = count(history.completed.len());
-        let end = start + Duration::from_secs(1);
         let write_part = self.parts()[1];
         let bad_part =
             |outlook: &Outlook, write: bool| outlook.bad.iter().map(|(_, part)| part[usize::from(write)]).sum::<f64>();
@@ -175,9 +178,9 @@ impl Client {
             }
         }
         self.carry += begun;
-        let whole = (self.carry.floor() - slow).max(0.0);
-        self.carry -= whole + slow;
-        history.bulk = whole;
+        let whole = self.carry.floor().max(0.0);
+        self.carry -= whole;
+        history.bulk += whole;
         let writes = (whole * write_part * (1.0 - bad[1]) / (1.0 - unlucky).max(1e-12)).min(whole);
         done.bulk = [whole - writes, writes];
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::client::Client;
 use super::client::Obstacle;
+use super::connection::Connection;
 use super::service::{Demand, Pace, SCAN_RECORDS};
 
 /// A key of the clients' table, in bytes: `usertable:user` and twelve digits.
@@ -183,10 +184,8 @@ pub(super) struct StoreFlow {
     /// What it had sent PD with its last heartbeat.
     pub(super) told: Flow,
     pub(super) told_at: Duration,
-    /// Since when it is cut off.
-    pub(super) cut_since: Option<Duration>,
-    /// Until when the clients have no connection to it.
-    pub(super) reconnects: Option<Duration>,
+    /// The clients' connection to it.
+    pub(super) connection: Connection,
 }
 
 impl StoreFlow {

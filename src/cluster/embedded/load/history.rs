@@ -48,7 +48,7 @@ impl Completed {
     }
 }
 
-/// What ended in the second that is being looked at.
+/// What has ended since a second began.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Second {
     /// So many operations found at once what they needed.
@@ -85,6 +85,7 @@ impl History {
             self.push(row(late[0].began, late.len() as u64, late, latencies));
         }
         second.completed.clear();
+        second.bulk = 0.0;
     }
 
     fn push(&mut self, row: ClientSecond) {

@@ -2,6 +2,7 @@
 //! drawn; what a region or a store was asked for is worked out when somebody wants to know.
 
 mod client;
+mod connection;
 mod flow;
 mod history;
 mod hot;
@@ -23,7 +24,7 @@ pub(super) use self::keys::Keys;
 pub(super) use self::service::{CPU_IDLE, Pace};
 pub(super) use self::spread::Bell;
 
-use self::client::{Client, Done};
+use self::client::{Client, Done, Wanted};
 use self::flow::{RegionFlow, StoreFlow};
 use self::history::{Completed, History, Second};
 use self::report::Report;
@@ -59,7 +60,14 @@ pub(super) struct Load {
     /// The clients have begun: they wait until every region has a leader.
     began: Option<Duration>,
     next: Duration,
+    /// How far the clients have come.
+    moved_on: Duration,
+    /// When the next lease of a leader without a quorum ends.
+    leases_end: Option<Duration>,
+    /// What the first client has seen since the second began.
     second: Second,
+    /// What the others have seen.
+    other: Second,
     done: Done,
 }
 
@@ -77,7 +85,10 @@ impl Load {
             looked_over: Duration::ZERO,
             began: None,
             next: Duration::ZERO,
+            moved_on: Duration::ZERO,
+            leases_end: None,
             second: Second::default(),
+            other: Second::default(),
             done: Done::default(),
         }
     }
@@ -125,65 +136,87 @@ impl Load {
     }
 }
 
-/// Moves the clients on to `now`.
+/// Moves the clients on to `now`. Until then they found what they found when it was last looked over.
 pub(super) fn step(model: &mut Model, now: Duration) {
-    if model.load.clients.is_empty() || now < model.load.next {
+    let load = &mut model.load;
+    if load.clients.is_empty() {
         return;
     }
-    model.load.next = now + SECOND;
-    let Some(began) = model.load.began else {
+    let Some(began) = load.began else {
         if model.regions.iter().all(|region| region.leader.is_some()) {
             model.load.began = Some(now);
+            model.load.next = Duration::from_secs(now.as_secs() + 1);
+            model.load.moved_on = now;
             outlook::look_over(model, now);
         }
         return;
     };
-    let start = now.saturating_sub(SECOND);
-    let store_count = model.stores.len() as u64;
-    for client in 0..model.load.clients.len() {
-        let inserted = model.load.second(client, start);
-        for store in &mut model.stores {
-            // Each record has three replicas, evenly spread.
-            store.used += inserted * 3 / store_count;
-        }
+    let second = now >= load.next;
+    let stale = load.stale || load.leases_end.is_some_and(|end| now >= end) || now >= load.looked_over + LOOK_OVER;
+    if !second && !stale {
+        return;
     }
-    model.load.report.step(began, now, &mut model.log);
-    if model.load.stale || now >= model.load.looked_over + LOOK_OVER {
+    let inserted = load.advance(now);
+    if inserted > 0 {
+        let stores = model.stores.len() as u64;
+        // Each record has three replicas, evenly spread.
+        model.stores.iter_mut().for_each(|store| store.used += inserted * 3 / stores);
+    }
+    let mut stale = stale;
+    if second {
+        model.load.next = Duration::from_secs(now.as_secs() + 1);
+        model.load.close_second(now);
+        model.load.report.step(began, now, &mut model.log);
+        stale |= outlook::watch_connections(model, now);
+    }
+    if stale {
         let moved = outlook::look_over(model, now);
         model.load.meet_stale_routes(moved, now);
     }
 }
 
 impl Load {
-    /// A second of a client. Returns the bytes of the records that it inserted.
-    fn second(&mut self, index: usize, start: Duration) -> u64 {
-        let Self { clients, regions, random, second, done, history, report, .. } = self;
-        let client = &mut clients[index];
-        client.second(start, |wanted, first| outlook::found(regions, wanted, first), random, second, done);
-        for kind in 0..2 {
-            let good = client.outlook.good[kind];
-            client.tally[kind] += if good > 0.0 { done.bulk[kind] / good } else { 0.0 };
+    /// Lets the clients go on to `now`. Returns the bytes of the records that they inserted.
+    fn advance(&mut self, now: Duration) -> u64 {
+        let Self { clients, regions, random, second, other, done, report, moved_on, .. } = self;
+        let span = std::mem::replace(moved_on, now)..now;
+        let mut inserted = 0;
+        for (index, client) in clients.iter_mut().enumerate() {
+            let seen = if index == 0 { &mut *second } else { &mut *other };
+            let found = |wanted: Wanted, first| outlook::found(regions, wanted, first);
+            client.run(span.clone(), found, random, seen, done);
+            for kind in 0..2 {
+                let good = client.outlook.good[kind];
+                client.tally[kind] += if good > 0.0 { done.bulk[kind] / good } else { 0.0 };
+            }
+            for wanted in &done.late {
+                let one = [f64::from(u8::from(!wanted.write)), f64::from(u8::from(wanted.write))];
+                regions[wanted.region].sum += Flow::of(client, one);
+            }
+            inserted += Flow::inserted(client, done.bulk[1]);
+            if index == 0 {
+                report.take_bulk(done, client);
+            }
         }
-        let client = &*client;
-        for wanted in &done.late {
-            let mut reads_and_writes = [0.0; 2];
-            reads_and_writes[usize::from(wanted.write)] = 1.0;
-            regions[wanted.region].sum += Flow::of(client, reads_and_writes);
-        }
-        if index == 0 {
-            report.take(second, done, client);
-            history.close(start, second, &client.outlook.mixed, random);
-        }
-        second.completed.clear();
-        Flow::inserted(client, done.bulk[1])
+        other.completed.clear();
+        inserted
     }
 
-    /// Some operations of the next second go to a leader that has moved.
+    /// Writes down what the first client saw in the second that ends.
+    fn close_second(&mut self, now: Duration) {
+        let client = &self.clients[0];
+        self.report.take_followed(&self.second.completed, client);
+        let start = now.saturating_sub(SECOND);
+        self.history.close(start, &mut self.second, &client.outlook.mixed, &mut self.random);
+    }
+
+    /// Some operations go to a leader that has moved.
     fn meet_stale_routes(&mut self, moved: usize, now: Duration) {
         for _ in 0..moved {
             if self.random.f64() < STALE_ROUTE {
                 let latency = STALE_WAIT.start + (STALE_WAIT.end - STALE_WAIT.start) * self.random.f64();
                 self.second.complete(Completed { began: now, latency, write: false, error: None });
+                self.clients[0].spend_one();
             }
         }
     }

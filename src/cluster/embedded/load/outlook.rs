@@ -15,15 +15,8 @@ use super::spread::Spread;
 /// A leader that hears no quorum serves reads for so long (`tikv:components/raftstore/src/store/config.rs`,
 /// `raft-store-max-leader-lease`).
 const LEASE: Duration = Duration::from_secs(9);
-/// A client begins to connect anew to a store that is cut off about this long after the cut, and gives each attempt this
-/// long, the default of gRPC; its first packet is sent again at these seconds (Linux' SYN retransmissions). In the
-/// recorded partition, healed after 66 s, the client had its connection again at 76.5 s.
-const CONNECT_ATTEMPTS: (Duration, Duration, [u64; 6]) =
-    (Duration::from_millis(1_500), Duration::from_secs(20), [0, 1, 3, 7, 15, 20]);
-/// A connection survives a cut that is no longer.
-const CONNECTION_SURVIVES: Duration = Duration::from_secs(3);
-/// How often the closed loop of clients and stores is gone round until it is steady.
-const ROUNDS: usize = 12;
+/// How often the span in which the clients' pace lies is halved.
+const HALVINGS: usize = 12;
 /// Less than this part of the operations beyond the clients' patience is none.
 const FEW: f64 = 1e-3;
 
@@ -39,10 +32,12 @@ pub(super) fn obstacle(
     // Clients go on asking the store that led last until they hear of another.
     let store = region.leader_store().or(flow.leader)?;
     let unreachable = |store: usize| {
-        if stores[store].process.hangs() || flows[store].reconnects.is_some_and(|at| now < at) {
+        if stores[store].process.hangs() {
             Some(Obstacle::Hangs)
+        } else if stores[store].serves() {
+            flows[store].connection.obstacle()
         } else {
-            (!stores[store].serves()).then_some(Obstacle::Refused)
+            Some(Obstacle::Refused)
         }
     };
     if region.leader.is_none() {
@@ -62,11 +57,8 @@ pub(super) fn obstacle(
 
 /// Looks at all regions and stores. Returns how many leaders have moved from one store that serves to another.
 pub(super) fn look_over(model: &mut Model, now: Duration) -> usize {
+    watch_connections(model, now);
     let Model { load, regions, stores, links, metrics, .. } = model;
-    load.stores.resize_with(stores.len(), StoreFlow::default);
-    for (store, flow) in stores.iter().zip(&mut load.stores) {
-        watch_connection(store, flow, now);
-    }
     metrics.settle_load(stores, load);
     for flow in &mut load.stores {
         flow.settle(&load.clients);
@@ -96,26 +88,28 @@ pub(super) fn look_over(model: &mut Model, now: Duration) -> usize {
     }
     spread_over_stores(load, regions);
     find_paces(load, regions, stores, links);
-    // A lease that ends, or a connection that comes back, is nobody's act.
-    let waits = load.regions.iter().any(|flow| flow.alone_since.is_some())
-        || load.stores.iter().any(|flow| flow.reconnects.is_some());
-    load.stale = waits;
+    // The end of a lease is nobody's act.
+    let leases = load.regions.iter().filter_map(|flow| flow.alone_since).map(|since| since + LEASE);
+    load.leases_end = leases.filter(|end| *end > now).min();
     moved
 }
 
-/// Notes since when a store is cut off, and when the clients are connected to it again once it is not.
-fn watch_connection(store: &Store, flow: &mut StoreFlow, now: Duration) {
-    if store.process.is_cut() {
-        flow.cut_since.get_or_insert(now);
-        return;
+/// Watches the clients' connections. Returns whether one was lost or came back.
+pub(super) fn watch_connections(model: &mut Model, now: Duration) -> bool {
+    let Model { load, stores, .. } = model;
+    load.stores.resize_with(stores.len(), StoreFlow::default);
+    if stores.iter().zip(&load.stores).all(|(store, flow)| store.serves() && !flow.connection.is_troubled()) {
+        return false;
     }
-    flow.reconnects.take_if(|at| now >= *at);
-    let Some(cut) = flow.cut_since.take().filter(|cut| now >= *cut + CONNECTION_SURVIVES) else { return };
-    let (first, attempt, packets) = CONNECT_ATTEMPTS;
-    let since = now.saturating_sub(cut + first);
-    let into = Duration::from_secs_f64(since.as_secs_f64() % attempt.as_secs_f64());
-    let next = packets.into_iter().map(Duration::from_secs).find(|packet| *packet >= into).unwrap_or(attempt);
-    flow.reconnects = Some(now + (next - into));
+    let mut asked = vec![false; stores.len()];
+    for store in load.regions.iter().filter_map(|flow| flow.leader) {
+        asked[store] = true;
+    }
+    let mut changed = false;
+    for ((store, flow), asked) in stores.iter().zip(&mut load.stores).zip(asked) {
+        changed |= flow.connection.watch(store, asked, now, &mut load.random);
+    }
+    changed
 }
 
 /// Works out which part of each client's operations each store serves and replicates.
@@ -143,31 +137,40 @@ fn spread_over_stores(load: &mut Load, regions: &[Region]) {
     }
 }
 
-/// Works out how fast the stores are and what the clients find, each depending on the other.
+/// Works out how fast the stores are and what the clients find, each depending on the other: the clients begin as much
+/// as they want to, or, if the stores are too slow for that, what their threads can do at the latency that this makes.
 fn find_paces(load: &mut Load, regions: &[Region], stores: &[Store], links: &[StoreLink]) {
+    if try_pace(load, 1.0, regions, stores, links) {
+        return;
+    }
+    let (mut possible, mut impossible) = (0.0, 1.0);
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(possible, impossible);
+        if try_pace(load, middle, regions, stores, links) {
+            possible = middle;
+        } else {
+            impossible = middle;
+        }
+    }
+    try_pace(load, possible, regions, stores, links);
+}
+
+/// Sets everything for this part of what the clients want. Returns whether their threads can do that.
+fn try_pace(load: &mut Load, part: f64, regions: &[Region], stores: &[Store], links: &[StoreLink]) -> bool {
     for client in &mut load.clients {
-        client.outlook.pace = client.wanted_pace();
+        client.outlook.pace = part * client.wanted_pace();
     }
-    for round in 0..ROUNDS {
-        for (flow, store) in load.stores.iter_mut().zip(stores) {
-            flow.pace = Some(Pace::of(&store.resources, demand(flow, &load.clients)));
-        }
-        set_commits(load, regions, stores, links);
-        let mut steady = true;
-        for client in 0..load.clients.len() {
-            let outlook = outlook(load, client, regions);
-            let client = &mut load.clients[client];
-            let possible = 1.0 / outlook.mixed.mean().max(1e-6);
-            let pace = client.wanted_pace().min(possible);
-            // The old and the new pace are averaged geometrically, or the loop would swing about what it looks for.
-            let pace = if round == 0 { pace } else { (pace * client.outlook.pace).sqrt() };
-            steady &= (pace / client.outlook.pace.max(1e-9) - 1.0).abs() < 0.01;
-            client.outlook = Outlook { pace, ..outlook };
-        }
-        if steady {
-            return;
-        }
+    for (flow, store) in load.stores.iter_mut().zip(stores) {
+        flow.pace = Some(Pace::of(&store.resources, demand(flow, &load.clients)));
     }
+    set_commits(load, regions, stores, links);
+    let mut possible = true;
+    for client in 0..load.clients.len() {
+        let outlook = outlook(load, client, regions);
+        possible &= outlook.pace * outlook.mixed.mean() <= 1.0;
+        load.clients[client].outlook = outlook;
+    }
+    possible
 }
 
 fn demand(flow: &StoreFlow, clients: &[Client]) -> Demand {

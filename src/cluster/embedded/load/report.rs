@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::log::Log;
 use super::client::{Client, Done};
-use super::history::Second;
+use super::history::Completed;
 use super::spread::Spread;
 
 /// The node that the rows come from. Nothing is done to it.
@@ -46,8 +46,8 @@ const KINDS: [(&str, &str, bool); 5] = [
 ];
 
 impl Report {
-    /// Takes what a client got done in a second.
-    pub(super) fn take(&mut self, second: &Second, done: &Done, client: &Client) {
+    /// Takes what a client got done in bulk.
+    pub(super) fn take_bulk(&mut self, done: &Done, client: &Client) {
         for (name, _, write, part) in kinds(client) {
             let kind = usize::from(write);
             let latency = &client.outlook.latency[kind];
@@ -57,7 +57,11 @@ impl Report {
                 }
             }
         }
-        for completed in &second.completed {
+    }
+
+    /// Takes the operations of a client that were followed to their end.
+    pub(super) fn take_followed(&mut self, completed: &[Completed], client: &Client) {
+        for completed in completed {
             let mut own = kinds(client).filter(|(_, _, write, part)| *write == completed.write && *part > 0.0);
             let Some((name, error, ..)) = own.next() else { continue };
             let names: &[&'static str] = if completed.error.is_some() { &[error] } else { &[name, "TOTAL"] };
