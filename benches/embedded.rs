@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use operator_run::cluster::embedded::{EmbeddedCluster, Topology};
-use operator_run::cluster::{Cluster, ClusterError, Fault};
+use operator_run::cluster::{Cluster, ClusterError, Fault, FaultKind};
 use operator_run::reading::NodeName;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     writeln!(out, "{SPAN:?} of virtual time, the median of some rounds")?;
     for (name, topology, killed, rounds) in [
         ("3 stores", small, None, 20),
-        ("3 stores, no load", Topology { load: false, ..small }, None, 20),
+        ("3 stores, no load", Topology { load: None, ..small }, None, 20),
         ("3 stores, one dead", small, Some(NodeName::from("tikv1")), 20),
         ("50 stores", large, None, 3),
     ] {
@@ -41,7 +41,7 @@ async fn round(topology: Topology, killed: Option<&NodeName>) -> Result<Duration
     let cluster = EmbeddedCluster::new(topology);
     cluster.up(&CancellationToken::new()).await?;
     if let Some(node) = killed {
-        cluster.inject(&Fault::Kill { node: node.clone() }).await?;
+        cluster.inject(&Fault::new(FaultKind::Kill, node.clone())).await?;
     }
     let start = Instant::now();
     cluster.clock().sleep(SPAN).await;

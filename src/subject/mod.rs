@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Backend, Cluster, ClusterError, LoadSpec, Node};
 use crate::http::{HttpError, Request};
@@ -31,6 +32,8 @@ pub struct Role {
     pub usual: usize,
     /// How many there may be.
     pub allowed: RangeInclusive<usize>,
+    /// How many its Compose file has.
+    pub in_containers: usize,
     /// What there is to lead in it.
     pub leads: Leads,
 }
@@ -234,6 +237,16 @@ pub trait Subject: Send + Sync {
 
     /// Makes a cluster, not yet up. `run` is the id that all it creates is labelled with.
     fn cluster(&self, spec: &ClusterSpec, run: &str) -> Result<Box<dyn Cluster>, ClusterError>;
+
+    /// Brings a cluster whose nodes are up to where a scenario can begin, if that takes more than their being up.
+    async fn prepare(
+        &self,
+        _cluster: &dyn Cluster,
+        _spec: &ClusterSpec,
+        _cancel: &CancellationToken,
+    ) -> Result<(), ClusterError> {
+        Ok(())
+    }
 
     /// Reads everything once. What can't be read is in the observation as unknown.
     async fn observe(&self, cluster: &dyn Cluster) -> Observation;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use operator_run::clock::Clock;
-use operator_run::cluster::{Backend, Cluster, ClusterError, Fault, LogLine, Node, ProcessState, Undo};
+use operator_run::cluster::{Backend, Cluster, ClusterError, Fault, FaultKind, LogLine, Node, ProcessState, Undo};
 use operator_run::diagnosis::Diagnoser;
 use operator_run::http::Http;
 use operator_run::reading::{NodeName, Observation};
@@ -146,7 +146,7 @@ impl Cluster for SpyCluster {
         self.call("up", Broken::Up)?;
         self.model.up(cancel).await?;
         if self.spy.broken == Broken::Unwell {
-            self.model.inject(&Fault::Kill { node: NodeName::from("tikv0") }).await?;
+            self.model.inject(&Fault::new(FaultKind::Kill, NodeName::from("tikv0"))).await?;
         }
         Ok(())
     }
@@ -159,7 +159,7 @@ impl Cluster for SpyCluster {
         assert!(self.spy.broken != Broken::InjectPanics, "the injector is broken");
         self.model.inject(fault).await?;
         // It was done when it says that it was not.
-        self.call(format!("{} {}", fault.kind(), fault.node()), Broken::Inject)
+        self.call(fault.to_string(), Broken::Inject)
     }
 
     async fn missing_effect(&self, fault: &Fault) -> Result<Option<String>, ClusterError> {
@@ -173,7 +173,7 @@ impl Cluster for SpyCluster {
         let call = match undo {
             Undo::Start { node } => format!("start {node}"),
             Undo::Resume { node } => format!("resume {node}"),
-            Undo::Reconnect { node } => format!("reconnect {node}"),
+            Undo::Lift { fault } => format!("lift {fault}"),
         };
         self.call(call, Broken::Heal)?;
         self.model.heal(undo).await

@@ -9,6 +9,7 @@ mod acts;
 mod agenda;
 mod api;
 mod bodies;
+mod faults;
 pub mod go_format;
 mod layout;
 mod lifecycle;
@@ -43,7 +44,7 @@ use self::api::Answer;
 use self::model::{Model, Place, STEP};
 use self::pd::Phase;
 use self::region::Region;
-use super::{Cluster, ClusterError, Fault, FaultKind, LoadSpec, LogLine, Node, ProcessState, Undo};
+use super::{Cluster, ClusterError, Fault, LoadSpec, LogLine, Node, ProcessState, Undo};
 use crate::clock::{self, Clock, Interrupted};
 use crate::http::{Http, HttpError, Request, Response};
 use crate::reading::NodeName;
@@ -255,46 +256,15 @@ impl Cluster for EmbeddedCluster {
     }
 
     async fn inject(&self, fault: &Fault) -> Result<(), ClusterError> {
-        let place = self.place(fault.node())?;
-        let mut model = self.model();
-        match fault.kind() {
-            FaultKind::Kill => model.kill(place, 128 + 9),
-            FaultKind::Stop => model.terminate(place),
-            FaultKind::Pause => model.pause(place),
-            FaultKind::Partition => model.cut(place),
-        }
-        Ok(())
+        faults::inject(&mut self.model(), fault)
     }
 
     async fn missing_effect(&self, fault: &Fault) -> Result<Option<String>, ClusterError> {
-        let place = self.place(fault.node())?;
-        let process = self.model().process(place);
-        let (node, state) = (fault.node(), process.state());
-        Ok(match (fault.kind(), &state) {
-            (FaultKind::Kill | FaultKind::Stop, ProcessState::Exited { .. })
-            | (FaultKind::Pause, ProcessState::Paused) => None,
-            (FaultKind::Partition, _) if process.is_cut() => None,
-            (FaultKind::Partition, _) => Some(format!("{node} can be reached")),
-            _ => Some(format!("the process of {node} is {state}")),
-        })
+        faults::missing_effect(&self.model(), fault)
     }
 
     async fn heal(&self, undo: &Undo) -> Result<(), ClusterError> {
-        match undo {
-            Undo::Start { node } => {
-                let place = self.place(node)?;
-                self.model().start(place);
-            }
-            Undo::Resume { node } => {
-                let place = self.place(node)?;
-                self.model().resume(place);
-            }
-            Undo::Reconnect { node } => {
-                let place = self.place(node)?;
-                self.model().reconnect(place);
-            }
-        }
-        Ok(())
+        faults::heal(&mut self.model(), undo)
     }
 
     async fn logs(&self, since: Timestamp) -> Result<Vec<LogLine>, ClusterError> {

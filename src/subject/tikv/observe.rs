@@ -14,7 +14,7 @@ use crate::http::{HttpError, Request};
 use crate::reading::{NodeName, Observation, Unit, Value};
 
 /// PD's client port (PD: server/config/config.go, `defaultClientUrls`).
-const PD_PORT: u16 = 2379;
+pub(super) const PD_PORT: u16 = 2379;
 /// TiKV's status port (TiKV: src/server/config.rs, `DEFAULT_STATUS_ADDR`).
 const STATUS_PORT: u16 = 20180;
 
@@ -103,7 +103,7 @@ pub(super) async fn observe(cluster: &dyn Cluster) -> Observation {
 }
 
 /// Asks every PD member the same question at once.
-async fn ask_each<T: serde::de::DeserializeOwned>(
+pub(super) async fn ask_each<T: serde::de::DeserializeOwned>(
     cluster: &dyn Cluster,
     pds: &[&Node],
     path: &str,
@@ -125,7 +125,7 @@ async fn ask_each_for<T: serde::de::DeserializeOwned>(
 }
 
 /// The first usable answer, else why the last member gave none.
-fn first_answer<T>(answers: Vec<Result<T, HttpError>>) -> Result<T, String> {
+pub(super) fn first_answer<T>(answers: Vec<Result<T, HttpError>>) -> Result<T, String> {
     let mut reason = "the cluster has no PD".to_owned();
     for answer in answers {
         match answer {
