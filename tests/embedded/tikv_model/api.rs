@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use operator_run::cluster::embedded::EmbeddedCluster;
 use operator_run::cluster::Cluster;
+use operator_run::cluster::embedded::EmbeddedCluster;
 use operator_run::http::{HttpError, Method, Request, Response};
 use serde_json::{Value, json};
 
