@@ -21,6 +21,7 @@ mod schema;
 mod serve;
 mod snapshots;
 mod spy;
+mod tikv_invariants;
 mod tikv_model;
 mod tikv_recordings;
 mod timelines;
