@@ -6,36 +6,42 @@ use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use operator_run::cluster::embedded::{EmbeddedCluster, Topology};
-use operator_run::cluster::{Cluster, ClusterError, Fault};
+use operator_run::cluster::{Cluster, ClusterError, Fault, FaultKind};
 use operator_run::reading::NodeName;
 use tokio_util::sync::CancellationToken;
 
 const SPAN: Duration = Duration::from_mins(30);
-const ROUNDS: u32 = 20;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{SPAN:?} of virtual time, the median of {ROUNDS} rounds")?;
-    for (name, killed) in [("quiet", None), ("one store dead", Some(NodeName::from("tikv1")))] {
-        let mut rounds = Vec::new();
-        for seed in 0..ROUNDS {
-            rounds.push(round(u64::from(seed), killed.as_ref()).await?);
+    let small = Topology::default();
+    let large = Topology { pd: 7, tikv: 50, regions: 10_000, ..small };
+    writeln!(out, "{SPAN:?} of virtual time, the median of some rounds")?;
+    for (name, topology, killed, rounds) in [
+        ("3 stores", small, None, 20),
+        ("3 stores, no load", Topology { load: None, ..small }, None, 20),
+        ("3 stores, one dead", small, Some(NodeName::from("tikv1")), 20),
+        ("50 stores", large, None, 3),
+    ] {
+        let mut times = Vec::new();
+        for seed in 0..rounds {
+            times.push(round(Topology { seed, ..topology }, killed.as_ref()).await?);
         }
-        rounds.sort();
-        let median = rounds[rounds.len() / 2];
+        times.sort();
+        let median = times[times.len() / 2];
         let factor = SPAN.as_secs_f64() / median.as_secs_f64();
-        writeln!(out, "{name:<16} {median:>10.2?}   {factor:>10.0} times as fast as the real thing")?;
+        writeln!(out, "{name:<20} {median:>10.2?}   {factor:>10.0} times as fast as the real thing")?;
     }
     Ok(())
 }
 
 /// The wall time of one span.
-async fn round(seed: u64, killed: Option<&NodeName>) -> Result<Duration, ClusterError> {
-    let cluster = EmbeddedCluster::new(Topology { seed, ..Topology::default() });
+async fn round(topology: Topology, killed: Option<&NodeName>) -> Result<Duration, ClusterError> {
+    let cluster = EmbeddedCluster::new(topology);
     cluster.up(&CancellationToken::new()).await?;
     if let Some(node) = killed {
-        cluster.inject(&Fault::Kill { node: node.clone() }).await?;
+        cluster.inject(&Fault::new(FaultKind::Kill, node.clone())).await?;
     }
     let start = Instant::now();
     cluster.clock().sleep(SPAN).await;

@@ -3,26 +3,37 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+pub use reqwest::Method;
 use serde::de::DeserializeOwned;
 
 /// One request to an endpoint, addressed as the cluster itself does: `pd0:2379`, `tikv2:20180`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
+    /// What is asked for.
+    pub method: Method,
     /// Host and port as the members of the cluster know them.
     pub authority: String,
     /// Path and query, starting with `/`.
     pub path: String,
-    /// The body of a POST; a request without one is a GET.
+    /// Headers beside those that every request has, by their names.
+    pub headers: Vec<(String, String)>,
+    /// The body, if there is one.
     pub body: Option<serde_json::Value>,
     /// How long to wait for the whole answer.
     pub timeout: Duration,
 }
 
 impl Request {
+    /// A request without a body.
+    #[must_use]
+    pub fn new(method: Method, authority: impl Into<String>, path: impl Into<String>, timeout: Duration) -> Self {
+        Self { method, authority: authority.into(), path: path.into(), headers: Vec::new(), body: None, timeout }
+    }
+
     /// A GET.
     #[must_use]
     pub fn get(authority: impl Into<String>, path: impl Into<String>, timeout: Duration) -> Self {
-        Self { authority: authority.into(), path: path.into(), body: None, timeout }
+        Self::new(Method::GET, authority, path, timeout)
     }
 
     /// A POST with a JSON body.
@@ -33,7 +44,13 @@ impl Request {
         body: serde_json::Value,
         timeout: Duration,
     ) -> Self {
-        Self { authority: authority.into(), path: path.into(), body: Some(body), timeout }
+        Self { body: Some(body), ..Self::new(Method::POST, authority, path, timeout) }
+    }
+
+    /// A DELETE.
+    #[must_use]
+    pub fn delete(authority: impl Into<String>, path: impl Into<String>, timeout: Duration) -> Self {
+        Self::new(Method::DELETE, authority, path, timeout)
     }
 
     /// Host and path, as errors show them.

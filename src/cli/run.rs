@@ -18,7 +18,7 @@ use crate::diagnosis::rules::Rules;
 use crate::report::junit;
 use crate::report::terminal::{Stream, Terminal};
 use crate::run::{self, Context, Event, Events, Plan, RunRecord, SnapshotPolicy, Update};
-use crate::scenario::{self, Loaded, ScenarioError};
+use crate::scenario::{self, LoadPart, Loaded, ScenarioError};
 use crate::store::Store;
 use crate::subject::{ClusterSpec, Subject};
 
@@ -162,6 +162,7 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
             backend,
             nodes: loaded.scenario.cluster.nodes.clone(),
             seed: arguments.seed.unwrap_or(loaded.scenario.cluster.seed),
+            load: loaded.scenario.cluster.load.map(LoadPart::spec),
         };
         let plan = Plan { loaded, cluster, snapshots: snapshots.clone() };
         runs.push((plan, diagnoser(arguments, subject, variable)?));

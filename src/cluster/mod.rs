@@ -4,6 +4,8 @@
 
 pub mod compose;
 pub mod embedded;
+mod fault;
+mod load;
 
 use std::fmt;
 
@@ -13,9 +15,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+pub use self::load::{Distribution, LoadSpec, Mix, Workload};
 use crate::clock::{Clock, Interrupted};
 use crate::http::Http;
 use crate::reading::NodeName;
+
+pub use fault::{Direction, Fault, FaultKind, Undo};
 
 /// Where a cluster runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
@@ -69,147 +74,6 @@ impl fmt::Display for ProcessState {
             Self::Paused => write!(formatter, "paused"),
             Self::Exited { code, out_of_memory: false } => write!(formatter, "exited({code})"),
             Self::Exited { code, out_of_memory: true } => write!(formatter, "exited({code}, out of memory)"),
-        }
-    }
-}
-
-/// What can be done to a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FaultKind {
-    /// SIGKILL to its process.
-    Kill,
-    /// SIGTERM to its process, and time enough to end in order.
-    Stop,
-    /// SIGSTOP to its process.
-    Pause,
-    /// No packet between it and anything else.
-    Partition,
-}
-
-impl FaultKind {
-    /// The key of the fault in a scenario.
-    #[must_use]
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Kill => "kill",
-            Self::Stop => "stop",
-            Self::Pause => "pause",
-            Self::Partition => "partition",
-        }
-    }
-
-    /// The backends that can do it.
-    #[must_use]
-    pub fn backends(self) -> &'static [Backend] {
-        match self {
-            Self::Kill | Self::Stop | Self::Pause => &[Backend::Embedded, Backend::Compose],
-            Self::Partition => &[Backend::Embedded],
-        }
-    }
-}
-
-impl fmt::Display for FaultKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.key())
-    }
-}
-
-/// What is done to the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fault {
-    /// SIGKILL to the process of a node.
-    Kill {
-        /// The node.
-        node: NodeName,
-    },
-    /// SIGTERM to the process of a node, which then ends in order.
-    Stop {
-        /// The node.
-        node: NodeName,
-    },
-    /// SIGSTOP to the process of a node: it exists and does nothing.
-    Pause {
-        /// The node.
-        node: NodeName,
-    },
-    /// A node is cut off from all others and from the observer.
-    Partition {
-        /// The node.
-        node: NodeName,
-    },
-}
-
-impl Fault {
-    /// What is done to a node.
-    #[must_use]
-    pub fn new(kind: FaultKind, node: NodeName) -> Self {
-        match kind {
-            FaultKind::Kill => Self::Kill { node },
-            FaultKind::Stop => Self::Stop { node },
-            FaultKind::Pause => Self::Pause { node },
-            FaultKind::Partition => Self::Partition { node },
-        }
-    }
-
-    /// What kind of fault it is.
-    #[must_use]
-    pub fn kind(&self) -> FaultKind {
-        match self {
-            Self::Kill { .. } => FaultKind::Kill,
-            Self::Stop { .. } => FaultKind::Stop,
-            Self::Pause { .. } => FaultKind::Pause,
-            Self::Partition { .. } => FaultKind::Partition,
-        }
-    }
-
-    /// The node that it is done to.
-    #[must_use]
-    pub fn node(&self) -> &NodeName {
-        match self {
-            Self::Kill { node } | Self::Stop { node } | Self::Pause { node } | Self::Partition { node } => node,
-        }
-    }
-
-    /// What undoes it.
-    #[must_use]
-    pub fn undo(&self) -> Undo {
-        let node = self.node().clone();
-        match self.kind() {
-            FaultKind::Kill | FaultKind::Stop => Undo::Start { node },
-            FaultKind::Pause => Undo::Resume { node },
-            FaultKind::Partition => Undo::Reconnect { node },
-        }
-    }
-}
-
-/// All that is needed to undo a fault, also by another process than the one that did it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Undo {
-    /// Start the node's process again.
-    Start {
-        /// The node.
-        node: NodeName,
-    },
-    /// Let the node's process go on.
-    Resume {
-        /// The node.
-        node: NodeName,
-    },
-    /// Let the node's packets through again.
-    Reconnect {
-        /// The node.
-        node: NodeName,
-    },
-}
-
-impl fmt::Display for Undo {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Start { node } => write!(formatter, "{node} was started again"),
-            Self::Resume { node } => write!(formatter, "{node} goes on"),
-            Self::Reconnect { node } => write!(formatter, "{node} was connected again"),
         }
     }
 }

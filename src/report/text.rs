@@ -57,10 +57,7 @@ impl Text {
                 vec![self.row(phase.word(), &format!("{outcome:<OUTCOME$} {}", self.dim(&format!("{seconds:>6.1} s"))))]
             }
             Event::Injected { fault, target } => {
-                vec![self.row(
-                    "fault",
-                    &format!("{} ({target})", self.bold(&format!("{} {}", fault.kind().key(), fault.node()))),
-                )]
+                vec![self.row("fault", &format!("{} ({target})", self.bold(&fault.to_string())))]
             }
             Event::Detected { violation, after_fault, faults, expectation, changed } => {
                 let fault = if *faults > 1 { "the first fault" } else { "the fault" };

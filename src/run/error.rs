@@ -48,12 +48,10 @@ pub enum RunError {
     #[error("no target: the readings do not tell which node to pick ({0})")]
     NoTarget(String),
     /// A fault was done and did nothing.
-    #[error("fault did not bite: {fault} on {node}: after {within:?}, {seen}")]
+    #[error("fault did not bite: {fault}: after {within:?}, {seen}")]
     DidNotBite {
         /// What was done.
-        fault: &'static str,
-        /// Where.
-        node: String,
+        fault: String,
         /// How long its effect was waited for.
         within: Duration,
         /// What was seen instead.

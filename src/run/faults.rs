@@ -9,16 +9,18 @@ use super::error::RunError;
 use super::event::Event;
 use super::pipeline::Pipeline;
 use super::record::InjectionRecord;
-use super::target::pick;
+use super::target::{others, pick};
 use crate::clock::{self, after, span_between};
 use crate::cluster::{Fault, FaultKind, Undo};
 use crate::reading::NodeName;
-use crate::scenario::{FaultEntry, Until};
+use crate::scenario::{FaultEntry, Target, Until};
 
 /// How soon the effect of a fault must show.
 const BITES_WITHIN: Duration = Duration::from_secs(10);
 /// How soon a process that was asked to stop must have ended: as long as the engine waits before it kills it.
 const ENDS_WITHIN: Duration = Duration::from_secs(40);
+/// How soon a process whose memory is limited must have grown beyond that.
+const FILLS_WITHIN: Duration = Duration::from_mins(5);
 /// How often the effect is looked for.
 const PROBE_EVERY: Duration = Duration::from_millis(50);
 
@@ -35,9 +37,9 @@ pub(super) struct ActiveFault {
 }
 
 impl Pipeline<'_> {
-    /// The node that the first fault was done to.
+    /// The node that the first fault was done to that is done to a node.
     pub(super) fn target(&self) -> Option<&NodeName> {
-        self.record.injections.first().map(|injection| injection.fault.node())
+        self.record.injections.iter().find_map(|injection| injection.fault.node())
     }
 
     /// When the effect of the first fault was seen.
@@ -65,10 +67,7 @@ impl Pipeline<'_> {
     async fn inject(&mut self, entry: &FaultEntry) -> Result<(), RunError> {
         // The scenario was checked: an entry names what is done.
         let Some((kind, target)) = entry.acts().next() else { return Ok(()) };
-        let picked =
-            self.latest.as_ref().and_then(|latest| pick(target, self.cluster.nodes(), latest, self.plan.cluster.seed));
-        let (node, how) = picked.ok_or_else(|| RunError::NoTarget(format!("{target:?}")))?;
-        let fault = Fault::new(kind, node);
+        let (fault, how) = self.aim(kind, target)?;
         let undo = fault.undo();
         let journal = self.context.store.write_injection(&self.record.wall.run, &fault, &undo, self.now())?;
         // From here on it counts as done: an interruption in the middle must undo it.
@@ -90,12 +89,36 @@ impl Pipeline<'_> {
         Ok(())
     }
 
+    /// The fault with its node, if it is done to one, and how that was picked.
+    fn aim(&self, kind: FaultKind, target: Option<&Target>) -> Result<(Fault, String), RunError> {
+        let Some(target) = target else {
+            return Ok((Fault::of_cluster(kind), "the whole cluster".to_owned()));
+        };
+        let nodes = self.cluster.nodes();
+        let picked = self.latest.as_ref().and_then(|latest| pick(target, nodes, latest, self.plan.cluster.seed));
+        let (node, how) = picked.ok_or_else(|| RunError::NoTarget(format!("{target:?}")))?;
+        let kind = match kind {
+            FaultKind::Partition { from, direction } if !from.is_empty() => {
+                let others = others(&from, &node, nodes);
+                if others.is_empty() {
+                    return Err(RunError::NoTarget(format!("{node} cannot be cut off from itself")));
+                }
+                FaultKind::Partition { from: others, direction }
+            }
+            kind => kind,
+        };
+        Ok((Fault::new(kind, node), how))
+    }
+
     async fn wait_for_effect(&self, fault: &Fault, done: Timestamp) -> Result<(), RunError> {
-        let within = if fault.kind() == FaultKind::Stop { ENDS_WITHIN } else { BITES_WITHIN };
+        let within = match fault.kind() {
+            FaultKind::Stop | FaultKind::Restart => ENDS_WITHIN,
+            FaultKind::LimitMemory { .. } => FILLS_WITHIN,
+            _ => BITES_WITHIN,
+        };
         while let Some(seen) = self.cluster.missing_effect(fault).await? {
             if span_between(done, self.now()) >= within {
-                let (fault, node) = (fault.kind().key(), fault.node().to_string());
-                return Err(RunError::DidNotBite { fault, node, within, seen });
+                return Err(RunError::DidNotBite { fault: fault.to_string(), within, seen });
             }
             clock::sleep(self.cluster.clock(), PROBE_EVERY, self.context.cancel).await?;
         }

@@ -90,6 +90,7 @@ impl<'a> Pipeline<'a> {
     pub(super) async fn phases(&mut self) -> Result<(), RunError> {
         self.begin(Phase::Up);
         self.cluster.up(self.context.cancel).await?;
+        self.plan.loaded.subject.prepare(self.cluster, &self.plan.cluster, self.context.cancel).await?;
         self.end(format!("{} nodes healthy", self.record.nodes.len()));
         self.reach_steady().await?;
         let detected = self.detect().await?;

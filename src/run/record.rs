@@ -91,7 +91,7 @@ pub struct PhaseRecord {
 }
 
 /// One done fault.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InjectionRecord {
     /// What was done.
     pub fault: Fault,

@@ -36,3 +36,9 @@ pub(super) fn pick(
         }
     }
 }
+
+/// The nodes other than the target that are named, or whose roles are.
+pub(super) fn others(from: &[NodeName], target: &NodeName, nodes: &[Node]) -> Vec<NodeName> {
+    let named = |node: &&Node| from.contains(&node.name) || from.iter().any(|name| name.as_str() == node.role);
+    nodes.iter().filter(named).map(|node| node.name.clone()).filter(|name| name != target).collect()
+}

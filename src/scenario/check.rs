@@ -1,15 +1,26 @@
 //! Checks what a file says against what there is: subjects, roles, nodes, invariants, paths and words of a diagnosis.
 //! It finds every mistake at once.
 
+use std::ops::RangeInclusive;
+
 use serde_json::Value as Json;
 
+use super::entry::{FaultEntry, Pick, Target};
 use super::mistake::Mistake;
-use super::model::{FaultEntry, Pick, Scenario, Target};
+use super::model::Scenario;
 use super::tree::{Node as Part, Step, Tree};
 use super::{Check, Rubric, Scalar, TARGET, find_subject};
-use crate::cluster::{FaultKind, Node};
+use crate::cluster::{FaultKind, LoadSpec, Node};
 use crate::diagnosis::form;
+use crate::reading::NodeName;
 use crate::subject::{self, CLUSTER, Leads, Subject, UNREACHABLE};
+
+/// How many operations a second there can be.
+const RATES: RangeInclusive<u32> = 1..=1_000_000;
+/// How many records there can be.
+const RECORDS: RangeInclusive<u32> = 1..=100_000_000;
+/// How many threads there can be.
+const THREADS: RangeInclusive<u32> = 1..=10_000;
 
 /// Finds the mistakes of meaning.
 pub(super) fn check(tree: &Tree, scenario: &Scenario) -> Vec<Mistake> {
@@ -85,6 +96,24 @@ impl Checker<'_> {
                 Some(_) => {}
             }
         }
+        self.load();
+    }
+
+    fn load(&mut self) {
+        let Some(load) = self.scenario.cluster.load else { return };
+        if !self.subject.manual().takes_load {
+            let message = format!("no load can be put on {}", self.subject.name());
+            return self.say(&["cluster".into(), "load".into()], message, "");
+        }
+        let LoadSpec { rate, records, threads, .. } = load.spec();
+        for (key, count, limits) in
+            [("rate", rate, RATES), ("records", records, RECORDS), ("threads", threads, THREADS)]
+        {
+            if !limits.contains(&count) {
+                let message = format!("`{key}` must be from {} to {}, not {count}", limits.start(), limits.end());
+                self.say(&["cluster".into(), "load".into(), key.into()], message, "");
+            }
+        }
     }
 
     /// A count of nodes of a role that there is not: its key is wrong, not the count.
@@ -114,12 +143,18 @@ impl Checker<'_> {
 
     fn fault(&mut self, index: usize, entry: &FaultEntry) {
         let path = [Step::from("faults"), index.into()];
-        let acts: Vec<(FaultKind, &Target)> = entry.acts().collect();
+        let acts: Vec<(FaultKind, Option<&Target>)> = entry.acts().collect();
         for (kind, target) in &acts {
-            self.target(&[path[0], path[1], kind.key().into(), "target".into()], target);
+            let path = [path[0], path[1], kind.key().into()];
+            self.amounts(&path, kind);
+            if let Some(target) = target {
+                let path = [path[0], path[1], path[2], "target".into()];
+                self.target(&path, target);
+                self.keeps_data(&path, kind, target);
+            }
         }
         match acts.as_slice() {
-            [] => self.say(&path, "this entry does nothing", "name what is done: kill, stop, pause or partition"),
+            [] => self.say(&path, "this entry does nothing", "name what is done, such as kill, pause or partition"),
             [_] => {}
             [_, (second, _), ..] => {
                 let path = [path[0], path[1], second.key().into()];
@@ -133,6 +168,47 @@ impl Checker<'_> {
         if let Some(quiet) = self.scenario.expect.quiet.filter(|quiet| entry.at >= *quiet) {
             let message = format!("this fault is due at {}, when the quiet time of {quiet} is over", entry.at);
             self.say(&["faults".into(), index.into(), "at".into()], message, "");
+        }
+    }
+
+    /// What is said of a fault besides its target.
+    fn amounts(&mut self, path: &[Step<'_>], kind: &FaultKind) {
+        let inner = |key: &'static str| [path, &[Step::from(key)]].concat();
+        let nothing = match kind {
+            FaultKind::Flap { up, .. } if up.0.is_zero() => "up",
+            FaultKind::Flap { down, .. } if down.0.is_zero() => "down",
+            FaultKind::Delay { by } | FaultKind::SlowDisk { by } if by.0.is_zero() => "by",
+            FaultKind::ShiftClock { by } if by.0.is_zero() => "by",
+            FaultKind::LimitCpu { cores } if *cores <= 0.0 => "cores",
+            FaultKind::LimitMemory { to } if to.0 == 0 => "to",
+            FaultKind::HotKey { rate } if rate.0 == 0 => "rate",
+            FaultKind::Partition { from, .. } => return self.others(&inner("from"), from),
+            _ => return,
+        };
+        self.say(&inner(nothing), format!("the `{nothing}` of `{}` must be more than nothing", kind.key()), "");
+    }
+
+    /// From whom a node is cut off: nodes or roles.
+    fn others(&mut self, path: &[Step<'_>], from: &[NodeName]) {
+        let roles = self.subject.manual().roles.iter().map(|role| role.name.to_owned());
+        let known: Vec<String> = roles.chain(self.nodes.iter().map(|node| node.name.0.clone())).collect();
+        for (index, name) in from.iter().enumerate().filter(|(_, name)| !known.contains(&name.0)) {
+            let path = [path, &[index.into()]].concat();
+            self.unknown(&path, "node or role", name.as_str(), known.iter().map(String::as_str));
+        }
+    }
+
+    /// Some faults mean nothing on a node that keeps no data.
+    fn keeps_data(&mut self, path: &[Step<'_>], kind: &FaultKind, target: &Target) {
+        let named = target.node.as_ref().and_then(|name| self.nodes.iter().find(|node| node.name == *name));
+        let Some(role) = named.map(|node| node.role.as_str()).or(target.role.as_deref()) else { return };
+        let known = self.subject.manual().roles.iter().find(|known| known.name == role);
+        if kind.needs_data() && known.is_some_and(|known| known.leads == Leads::OneGroup) {
+            self.say(
+                path,
+                format!("`{}` cannot be done to {role}", kind.key()),
+                "it is done to a node that keeps data",
+            );
         }
     }
 
@@ -215,8 +291,12 @@ impl Checker<'_> {
     fn place(&mut self, path: &[Step<'_>], invariant: &str, on: &str) {
         if on == TARGET {
             let listed = self.tree.entry("faults").is_none_or(|(_, faults)| matches!(faults.node, Part::List(_)));
-            if self.scenario.faults.is_empty() && listed {
+            let mut acts = self.scenario.faults.iter().flat_map(FaultEntry::acts).peekable();
+            if acts.peek().is_none() && self.scenario.faults.is_empty() && listed {
                 self.say(path, "there is no target: the scenario has no fault", "");
+            } else if acts.peek().is_some() && acts.all(|(_, target)| target.is_none()) {
+                let help = format!("name a node, or `{CLUSTER}`");
+                self.say(path, "there is no target: no fault is done to a node", help);
             }
             return;
         }

@@ -2,28 +2,33 @@
 //! that a user wrote.
 
 mod check;
+mod entry;
 mod find;
 mod mistake;
 mod model;
 mod shape;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cluster::{Backend, Node};
 use crate::subject::{self, Subject};
 
+pub use entry::{
+    FaultEntry, FillDisk, Flap, HaltScheduling, HotKey, LimitCpu, LimitMemory, Loss, Partition, Pick, ShiftClock,
+    Slower, Target, ToNode,
+};
 pub use find::{FindError, find};
 pub use mistake::{Mistake, Place, ScenarioError};
-pub use model::{
-    ClusterPart, Expect, ExpectedViolation, FaultEntry, MonitorPart, Pick, Recover, Scenario, Span, Steady, Target,
-    ToNode, Until,
-};
+pub use model::{ClusterPart, Expect, ExpectedViolation, LoadPart, MonitorPart, Recover, Scenario, Steady, Until};
 use shape::Shaped;
 use tree::Tree;
 
 pub use crate::grade::rubric::{Check, Rubric, Scalar, TARGET};
+pub use crate::units::Span;
+
 /// A scenario that was read and found right.
 #[derive(Clone)]
 pub struct Loaded {
@@ -39,6 +44,8 @@ pub struct Loaded {
     text: String,
     /// The place of each fault in the file.
     fault_places: Vec<Place>,
+    /// The place of each count of nodes in the file, by its role.
+    count_places: BTreeMap<String, Place>,
 }
 
 impl Loaded {
@@ -48,10 +55,10 @@ impl Loaded {
         subject::nodes(self.subject, &self.scenario.cluster.nodes)
     }
 
-    /// Refuses faults that a backend cannot do.
+    /// Refuses faults that a backend cannot do, and counts of nodes that it does not have.
     pub fn check_backend(&self, backend: Backend) -> Result<(), ScenarioError> {
         let faults = self.scenario.faults.iter().zip(&self.fault_places);
-        let mistakes: Vec<Mistake> = faults
+        let mut mistakes: Vec<Mistake> = faults
             .flat_map(|(entry, place)| entry.acts().map(|(kind, _)| (kind, *place)))
             .filter(|(kind, _)| !kind.backends().contains(&backend))
             .map(|(kind, place)| {
@@ -60,7 +67,19 @@ impl Loaded {
                 Mistake::new(place, message).help(format!("it can be done on {}", can.join(" and ")))
             })
             .collect();
+        if backend == Backend::Compose {
+            mistakes.extend(self.counts_not_in_containers());
+        }
         if mistakes.is_empty() { Ok(()) } else { Err(ScenarioError::mistakes(&self.path, &self.text, mistakes)) }
+    }
+
+    fn counts_not_in_containers(&self) -> impl Iterator<Item = Mistake> {
+        let counts = self.scenario.cluster.nodes.iter().zip(self.count_places.values());
+        counts.filter_map(|((name, count), place)| {
+            let has = self.subject.manual().roles.iter().find(|role| role.name == name)?.in_containers;
+            let message = format!("the backend compose has {has} nodes of role {name}, not {count}");
+            (*count != has).then(|| Mistake::new(*place, message).help("other counts are for the backend embedded"))
+        })
     }
 }
 
@@ -100,8 +119,10 @@ pub fn parse(path: &Path, text: &str) -> Result<Loaded, ScenarioError> {
             let check_lines = (0..checks).map(|index| line_at(text, place(index).offset)).collect();
             let fault_places =
                 (0..scenario.faults.len()).map(|index| tree.place(&["faults".into(), index.into()])).collect();
+            let count_place = |role: &String| tree.place(&["cluster".into(), "nodes".into(), role.as_str().into()]);
+            let count_places = scenario.cluster.nodes.keys().map(|role| (role.clone(), count_place(role))).collect();
             let (path, text) = (path.to_owned(), text.to_owned());
-            Ok(Loaded { path, scenario, subject, check_lines, text, fault_places })
+            Ok(Loaded { path, scenario, subject, check_lines, text, fault_places, count_places })
         }
         _ => fail(mistakes),
     }

@@ -4,8 +4,37 @@
 use serde_json::{Map, Value as Json};
 
 use super::mistake::{Mistake, Place};
-use super::model::{SPAN_FORMAT, Span, UNTIL_FORMAT, Until};
+use super::model::Until;
 use super::tree::{Key, Node, Tree};
+use crate::units::{Rate, Shift, Size, Span};
+
+/// A text that must be written in a certain way.
+struct Format {
+    /// Its name in the JSON Schema.
+    name: &'static str,
+    expected: &'static str,
+    /// One that is right.
+    example: &'static str,
+    fits: fn(&str) -> bool,
+}
+
+const FORMATS: [Format; 5] = [
+    Format { name: Span::FORMAT, expected: Span::EXPECTED, example: "1s", fits: |text| Span::parse(text).is_ok() },
+    Format {
+        name: Until::FORMAT,
+        expected: Until::EXPECTED,
+        example: "graded",
+        fits: |text| Until::parse(text).is_ok(),
+    },
+    Format { name: Shift::FORMAT, expected: Shift::EXPECTED, example: "1s", fits: |text| Shift::parse(text).is_ok() },
+    Format { name: Size::FORMAT, expected: Size::EXPECTED, example: "1MiB", fits: |text| Size::parse(text).is_ok() },
+    Format { name: Rate::FORMAT, expected: Rate::EXPECTED, example: "1/s", fits: |text| Rate::parse(text).is_ok() },
+];
+
+fn format_of(schema: &Json) -> Option<&'static Format> {
+    let name = schema["format"].as_str()?;
+    FORMATS.iter().find(|format| format.name == name)
+}
 
 /// What a file says, in the shape that it should have.
 pub(super) struct Shaped {
@@ -70,7 +99,7 @@ impl<'a> Checker<'a> {
         for (key, value) in entries {
             let known = match schema["properties"].as_object() {
                 Some(properties) => properties.get(&key.name),
-                None => Some(&schema["additionalProperties"]),
+                None => Some(&schema["additionalProperties"]).filter(|of| **of != Json::Bool(false)),
             };
             if let Some(property) = known {
                 map.insert(key.name.clone(), self.value(value, property, &format!("`{}`", key.name)));
@@ -99,10 +128,13 @@ impl<'a> Checker<'a> {
             self.mistakes.push(Mistake::unknown_name(tree.place, message, word, words));
             return self.stand_in(schema);
         }
-        let bad = match (scalar.as_str(), schema["format"].as_str()) {
-            (Some(text), Some(SPAN_FORMAT)) => Span::parse(text).is_err(),
-            (Some(text), Some(UNTIL_FORMAT)) => Until::parse(text).is_err(),
-            _ => schema["minimum"].as_f64().zip(scalar.as_f64()).is_some_and(|(minimum, number)| number < minimum),
+        let number = scalar.as_f64();
+        let bad = match (scalar.as_str(), format_of(schema)) {
+            (Some(text), Some(format)) => !(format.fits)(text),
+            _ => {
+                schema["minimum"].as_f64().zip(number).is_some_and(|(minimum, number)| number < minimum)
+                    || schema["maximum"].as_f64().zip(number).is_some_and(|(maximum, number)| number > maximum)
+            }
         };
         if bad {
             let message = format!("{what} must be {}, not `{}`", expected(schema), plain(scalar));
@@ -122,9 +154,8 @@ impl<'a> Checker<'a> {
             Json::Array(names) => &names[0],
             name => name,
         };
-        match (name.as_str(), schema["format"].as_str()) {
-            (_, Some(SPAN_FORMAT)) => "1s".into(),
-            (_, Some(UNTIL_FORMAT)) => "graded".into(),
+        match (name.as_str(), format_of(schema)) {
+            (_, Some(format)) => format.example.into(),
             (Some("object"), _) => {
                 let part = |name: &'a str| (name.to_owned(), self.stand_in(&schema["properties"][name]));
                 required(schema).map(part).collect()
@@ -168,10 +199,11 @@ fn type_of(scalar: &Json) -> &'static str {
 }
 
 fn expected(schema: &Json) -> String {
-    match schema["format"].as_str() {
-        Some(SPAN_FORMAT) => return "a span with its unit, such as 500ms, 10s or 1m30s".to_owned(),
-        Some(UNTIL_FORMAT) => return "`graded`, `detected` or a span such as 30s".to_owned(),
-        _ => {}
+    if let Some(format) = format_of(schema) {
+        return format.expected.to_owned();
+    }
+    if let (Some(minimum), Some(maximum)) = (schema["minimum"].as_u64(), schema["maximum"].as_u64()) {
+        return format!("a whole number from {minimum} to {maximum}");
     }
     let name = |name: &str| match name {
         "object" => "a map",

@@ -332,6 +332,7 @@ fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::FaultKind;
 
     fn store() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
@@ -370,7 +371,7 @@ mod tests {
     fn the_journal_gives_back_what_is_not_healed() {
         let (folder, store) = store();
         let node = NodeName::from("tikv1");
-        let (fault, undo) = (Fault::Kill { node: node.clone() }, Undo::Start { node });
+        let (fault, undo) = (Fault::new(FaultKind::Kill, node.clone()), Undo::Start { node });
         let healed = store.write_injection("r1", &fault, &undo, at(1)).unwrap();
         let left = store.write_injection("r1", &fault, &undo, at(2)).unwrap();
         store.mark_healed(healed, at(3)).unwrap();

@@ -11,8 +11,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Backend, Cluster, ClusterError, Node};
+use crate::cluster::{Backend, Cluster, ClusterError, LoadSpec, Node};
 use crate::http::{HttpError, Request};
 use crate::reading::{NodeName, Observation, Unit, Value};
 
@@ -31,6 +32,8 @@ pub struct Role {
     pub usual: usize,
     /// How many there may be.
     pub allowed: RangeInclusive<usize>,
+    /// How many its Compose file has.
+    pub in_containers: usize,
     /// What there is to lead in it.
     pub leads: Leads,
 }
@@ -199,6 +202,9 @@ pub struct ClusterSpec {
     pub nodes: BTreeMap<String, usize>,
     /// The seed of everything that is drawn by lot.
     pub seed: u64,
+    /// What clients ask of it, if the scenario says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadSpec>,
 }
 
 /// What is known of a subject.
@@ -210,6 +216,8 @@ pub struct Manual {
     pub backends: &'static [Backend],
     /// The roles of its nodes.
     pub roles: &'static [Role],
+    /// Whether a scenario can say what clients ask of it.
+    pub takes_load: bool,
     /// What must hold.
     pub invariants: &'static [Invariant],
     /// The readings that say in a word how a node is.
@@ -232,6 +240,16 @@ pub trait Subject: Send + Sync {
 
     /// Makes a cluster, not yet up. `run` is the id that all it creates is labelled with.
     fn cluster(&self, spec: &ClusterSpec, run: &str) -> Result<Box<dyn Cluster>, ClusterError>;
+
+    /// Brings a cluster whose nodes are up to where a scenario can begin, if that takes more than their being up.
+    async fn prepare(
+        &self,
+        _cluster: &dyn Cluster,
+        _spec: &ClusterSpec,
+        _cancel: &CancellationToken,
+    ) -> Result<(), ClusterError> {
+        Ok(())
+    }
 
     /// Reads everything once. What can't be read is in the observation as unknown.
     async fn observe(&self, cluster: &dyn Cluster) -> Observation;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use async_trait::async_trait;
-use operator_run::cluster::{Backend, Fault, ProcessState};
+use operator_run::cluster::{Backend, Fault, FaultKind, ProcessState};
 use operator_run::diagnosis::{Answer, Diagnoser, DiagnoserError, Question};
 use operator_run::reading::NodeName;
 use operator_run::run::{self, Context, Events, Plan, SnapshotPolicy, Update, Verdict};
@@ -43,7 +43,7 @@ fn faults_can_be_undone_twice() {
         let cluster = loaded.subject.cluster(&cluster, &run).unwrap();
         cluster.up(&CancellationToken::new()).await.unwrap();
         let node = NodeName::from("etcd1");
-        let kill = Fault::Kill { node: node.clone() };
+        let kill = Fault::new(FaultKind::Kill, node.clone());
         let undo = kill.undo();
 
         // It is in the journal, but the runner was ended before it was done.
@@ -95,7 +95,7 @@ fn in_own_process(test: &str, body: impl AsyncFnOnce(&Store)) {
 fn plan() -> Plan {
     let loaded: Loaded = scenario::load(Path::new(SCENARIO)).unwrap();
     let nodes = loaded.scenario.cluster.nodes.clone();
-    let cluster = ClusterSpec { backend: Backend::Compose, nodes, seed: 0 };
+    let cluster = ClusterSpec { backend: Backend::Compose, nodes, seed: 0, load: None };
     Plan { loaded, cluster, snapshots: SnapshotPolicy { folder: "snapshots".into(), update: Update::No } }
 }
 

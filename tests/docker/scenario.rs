@@ -67,8 +67,8 @@ fn passed(ended: &Ended) -> RunRecord {
 fn only_target(record: &RunRecord) -> NodeName {
     let [injection] = record.injections.as_slice() else { panic!("not one fault: {:?}", record.injections) };
     assert!(injection.healed.is_some(), "{injection:?}");
-    assert_eq!(injection.fault.kind(), FaultKind::Kill);
-    injection.fault.node().clone()
+    assert_eq!(injection.fault.kind(), &FaultKind::Kill);
+    injection.fault.node().unwrap().clone()
 }
 
 /// What looks like a part of a run and is none.

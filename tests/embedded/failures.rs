@@ -23,7 +23,7 @@ async fn the_cluster_is_left_as_it_must_be_whatever_breaks() {
             &["up", "start tikv1", "down"],
             0,
         ),
-        (Broken::Effect, Verdict::Error, "fault did not bite: kill on tikv1: after 10s, it runs", well, 0),
+        (Broken::Effect, Verdict::Error, "fault did not bite: kill tikv1: after 10s, it runs", well, 0),
         (Broken::Observe, Verdict::Error, "interrupted", well, 0),
         (
             Broken::Heal,

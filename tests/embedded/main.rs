@@ -6,6 +6,7 @@
 mod ask_claude;
 mod bench;
 mod claude;
+mod compose_files;
 mod diagnosers;
 mod failures;
 mod find;

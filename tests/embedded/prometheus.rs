@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use operator_run::cluster::embedded::{EmbeddedCluster, Topology};
-use operator_run::cluster::{Cluster, Fault};
+use operator_run::cluster::{Cluster, Fault, FaultKind};
 use operator_run::http::{Request, Response};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -149,7 +149,7 @@ async fn a_killed_store_ends_its_series_and_shows_in_the_alerts() {
     assert!(ups.values().all(|value| value == "1"), "{ups:?}");
     assert_eq!(query(&cluster, "sum(tikv_raftstore_region_count{type='leader'})", "").await[""], "24");
 
-    cluster.inject(&Fault::Kill { node: "tikv1".into() }).await.unwrap();
+    cluster.inject(&Fault::new(FaultKind::Kill, "tikv1".into())).await.unwrap();
     cluster.clock().sleep(Duration::from_secs(45)).await;
     let ups = query(&cluster, "up{job='tikv'}", "instance").await;
     assert_eq!(ups["tikv1:20180"], "0");
@@ -167,7 +167,7 @@ async fn a_killed_store_ends_its_series_and_shows_in_the_alerts() {
     assert_eq!(down["labels"]["instance"], "tikv1:20180");
     assert!(down["lastError"].as_str().unwrap().contains("connection refused"), "{down}");
 
-    cluster.inject(&Fault::Pause { node: "tikv2".into() }).await.unwrap();
+    cluster.inject(&Fault::new(FaultKind::Pause, "tikv2".into())).await.unwrap();
     cluster.clock().sleep(Duration::from_secs(30)).await;
     assert_eq!(query(&cluster, "up{instance='tikv2:20180'}", "instance").await["tikv2:20180"], "0");
 }
@@ -176,7 +176,7 @@ async fn a_killed_store_ends_its_series_and_shows_in_the_alerts() {
 async fn a_new_pd_leader_has_the_gauges() {
     let cluster = up().await;
     let (before, _) = pd_leader(&cluster).await;
-    cluster.inject(&Fault::Kill { node: before.as_str().into() }).await.unwrap();
+    cluster.inject(&Fault::new(FaultKind::Kill, before.as_str().into())).await.unwrap();
     cluster.clock().sleep(Duration::from_mins(1)).await;
     let survivor = ["pd0", "pd1", "pd2"].into_iter().find(|name| *name != before).unwrap();
     let answer = get(&cluster, &format!("{survivor}:2379"), "/pd/api/v1/leader").await;
@@ -288,7 +288,7 @@ async fn scrapes_are_the_same_each_time_and_change_nothing() {
     let path = "/api/v1/query?query=%7Bjob!=%22%22%7D";
     assert_eq!(get(&left, "prometheus:9090", path).await, get(&right, "prometheus:9090", path).await);
     let fork = left.fork();
-    left.inject(&Fault::Kill { node: "tikv1".into() }).await.unwrap();
+    left.inject(&Fault::new(FaultKind::Kill, "tikv1".into())).await.unwrap();
     left.clock().sleep(Duration::from_secs(30)).await;
     assert_eq!(get(&fork, "prometheus:9090", path).await, get(&right, "prometheus:9090", path).await);
 }

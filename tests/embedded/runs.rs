@@ -76,8 +76,8 @@ fn the_record_says_what_happened() {
     assert_eq!((exit, record.verdict, record.reasons.as_slice()), (0, Verdict::Pass, [].as_slice()));
 
     let [injection] = record.injections.as_slice() else { panic!("{:?}", record.injections) };
-    assert_eq!(injection.fault.kind(), FaultKind::Kill);
-    let target = injection.fault.node();
+    assert_eq!(injection.fault.kind(), &FaultKind::Kill);
+    let target = injection.fault.node().unwrap();
     let [violation] = record.violations.as_slice() else { panic!("{:?}", record.violations) };
     assert_eq!((violation.invariant.as_str(), &violation.node), ("store_down", target));
     assert_eq!(violation.expectation, Expectation::Expected);

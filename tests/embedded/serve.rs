@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use operator_run::cluster::embedded::serve::{Options, Served, serve};
 use operator_run::cluster::embedded::{EmbeddedCluster, Topology};
-use operator_run::cluster::{Cluster, Fault, Undo};
+use operator_run::cluster::{Cluster, Fault, FaultKind, Undo};
 use operator_run::http;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -70,7 +70,7 @@ async fn time_runs_as_fast_as_asked() {
 async fn a_hung_node_hangs_and_a_dead_one_refuses_until_it_is_back() {
     let (cluster, served) = up(10.0).await;
     let status = url(&served, "tikv1:20180", "/status");
-    cluster.inject(&Fault::Pause { node: "tikv1".into() }).await.unwrap();
+    cluster.inject(&Fault::new(FaultKind::Pause, "tikv1".into())).await.unwrap();
     let hung = client().get(&status).timeout(Duration::from_millis(300)).send().await;
     assert!(hung.unwrap_err().is_timeout());
     let waiting = tokio::spawn(get(status.clone()));
@@ -78,7 +78,7 @@ async fn a_hung_node_hangs_and_a_dead_one_refuses_until_it_is_back() {
     cluster.heal(&Undo::Resume { node: "tikv1".into() }).await.unwrap();
     assert_eq!(waiting.await.unwrap().unwrap(), "");
 
-    cluster.inject(&Fault::Kill { node: "tikv1".into() }).await.unwrap();
+    cluster.inject(&Fault::new(FaultKind::Kill, "tikv1".into())).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(client().get(&status).send().await.unwrap_err().is_connect());
     cluster.heal(&Undo::Start { node: "tikv1".into() }).await.unwrap();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use operator_run::clock::Clock;
-use operator_run::cluster::{Backend, Cluster, ClusterError, Fault, LogLine, Node, ProcessState, Undo};
+use operator_run::cluster::{Backend, Cluster, ClusterError, Fault, FaultKind, LogLine, Node, ProcessState, Undo};
 use operator_run::diagnosis::Diagnoser;
 use operator_run::http::Http;
 use operator_run::reading::{NodeName, Observation};
@@ -66,7 +66,8 @@ pub(crate) async fn run(
     let mut loaded = scenario::parse(Path::new("s.yaml"), scenario).unwrap_or_else(|error| panic!("{error}"));
     // A subject lives as long as the program.
     loaded.subject = Box::leak(Box::new(spy));
-    let cluster = ClusterSpec { backend: Backend::Embedded, nodes: loaded.scenario.cluster.nodes.clone(), seed: 2 };
+    let cluster =
+        ClusterSpec { backend: Backend::Embedded, nodes: loaded.scenario.cluster.nodes.clone(), seed: 2, load: None };
     let snapshots = SnapshotPolicy { folder: folder.path().join("snapshots"), update: Update::Accept };
     let store = Store::open(&folder.path().join("test.db")).unwrap();
     let (sender, mut receiver) = mpsc::unbounded_channel();
@@ -145,7 +146,7 @@ impl Cluster for SpyCluster {
         self.call("up", Broken::Up)?;
         self.model.up(cancel).await?;
         if self.spy.broken == Broken::Unwell {
-            self.model.inject(&Fault::Kill { node: NodeName::from("tikv0") }).await?;
+            self.model.inject(&Fault::new(FaultKind::Kill, NodeName::from("tikv0"))).await?;
         }
         Ok(())
     }
@@ -158,7 +159,7 @@ impl Cluster for SpyCluster {
         assert!(self.spy.broken != Broken::InjectPanics, "the injector is broken");
         self.model.inject(fault).await?;
         // It was done when it says that it was not.
-        self.call(format!("{} {}", fault.kind(), fault.node()), Broken::Inject)
+        self.call(fault.to_string(), Broken::Inject)
     }
 
     async fn missing_effect(&self, fault: &Fault) -> Result<Option<String>, ClusterError> {
@@ -172,7 +173,7 @@ impl Cluster for SpyCluster {
         let call = match undo {
             Undo::Start { node } => format!("start {node}"),
             Undo::Resume { node } => format!("resume {node}"),
-            Undo::Reconnect { node } => format!("reconnect {node}"),
+            Undo::Lift { fault } => format!("lift {fault}"),
         };
         self.call(call, Broken::Heal)?;
         self.model.heal(undo).await

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use operator_run::clock::span_between;
 use operator_run::cluster::embedded::{EmbeddedCluster, Topology};
-use operator_run::cluster::{Cluster, Fault};
+use operator_run::cluster::{Cluster, Fault, FaultKind};
 use operator_run::http::{HttpError, Request, Response};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,7 @@ async fn most_leaders(cluster: &EmbeddedCluster) -> String {
 }
 
 fn kill(node: &str) -> Fault {
-    Fault::Kill { node: node.into() }
+    Fault::new(FaultKind::Kill, node.into())
 }
 
 async fn wait(cluster: &EmbeddedCluster, seconds: f64) {

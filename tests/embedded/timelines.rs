@@ -64,7 +64,7 @@ fn the_death_of_pds_leader_is_not_the_death_of_a_store() {
         let expect = "{ violations: [{ invariant: pd_member_down, on: target, within: 30s }], watch: 60s }";
         let scenario = scenario(faults, expect);
         let (exit, record) = Bench::empty().record(&scenario, &["--accept", "--seed", &seed.to_string()]);
-        let target = record.injections[0].fault.node().as_str();
+        let target = record.injections[0].fault.node().unwrap().as_str();
         assert_eq!((exit, fired(&record)), (0, vec![("pd_member_down", target)]), "seed {seed}: {:?}", record.reasons);
         assert!(target.starts_with("pd"));
     }
@@ -77,7 +77,7 @@ fn faults_are_done_when_they_are_due() {
         { invariant: pd_member_down, on: pd0, within: 30s }] }";
     let (exit, record) = run(faults, expect);
     assert_eq!(exit, 0, "{:?}", record.reasons);
-    let nodes: Vec<&str> = record.injections.iter().map(|one| one.fault.node().as_str()).collect();
+    let nodes: Vec<&str> = record.injections.iter().map(|one| one.fault.node().unwrap().as_str()).collect();
     assert_eq!(nodes, ["tikv1", "pd0"], "the target is the node of the fault that is done first");
     assert_eq!(span_between(record.injections[0].done, record.injections[1].done), Duration::from_secs(5));
     assert_eq!(fired(&record), [("pd_member_down", "pd0"), ("store_down", "tikv1")]);

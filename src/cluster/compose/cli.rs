@@ -1,5 +1,7 @@
 //! The Compose CLI in both dialects: the v2 plugin, `docker compose`, and v1, `docker-compose`.
 
+use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use serde_yaml::Value as Yaml;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use super::project::ProjectFolder;
+use super::project::{Addition, ProjectFolder};
 use super::{ClusterError, HOST_VARIABLE, Interrupted, USUAL_HOST};
 
 /// Names the command to use, such as `docker compose`.
@@ -22,13 +24,28 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Compose<'a> {
     words: Vec<String>,
-    folder: &'a ProjectFolder,
+    files: Vec<PathBuf>,
     run: &'a str,
+}
+
+/// Why containers were not created or started.
+#[derive(Debug)]
+pub(super) enum UpError {
+    /// The engine may not raise a limit as the file asks.
+    Limits(ClusterError),
+    /// Anything else.
+    Other(ClusterError),
+}
+
+impl From<ClusterError> for UpError {
+    fn from(error: ClusterError) -> Self {
+        Self::Other(error)
+    }
 }
 
 impl<'a> Compose<'a> {
     /// Finds the CLI: what the environment names, else v2, else v1.
-    pub(super) async fn find(folder: &'a ProjectFolder, run: &'a str) -> Result<Self, ClusterError> {
+    pub(super) async fn find(folder: &ProjectFolder, run: &'a str) -> Result<Self, ClusterError> {
         let named = std::env::var(COMMAND_VARIABLE).ok().filter(|command| !command.trim().is_empty());
         let candidates =
             named.map_or_else(|| vec!["docker compose".to_owned(), "docker-compose".to_owned()], |name| vec![name]);
@@ -40,7 +57,7 @@ impl<'a> Compose<'a> {
                 && output.status.success()
             {
                 tracing::info!("{candidate} {}", String::from_utf8_lossy(&output.stdout).trim());
-                return Ok(Self { words, folder, run });
+                return Ok(Self { words, files: vec![folder.file()], run });
             }
         }
         Err(ClusterError::environment(
@@ -50,10 +67,16 @@ impl<'a> Compose<'a> {
         ))
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// Puts another Compose file on top.
+    pub(super) fn add_file(&mut self, file: PathBuf) {
+        self.files.push(file);
+    }
+
+    fn command(&self) -> Command {
         let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]).args(["-p", &format!("operator-run-{}", self.run), "-f"]);
-        command.arg(self.folder.file()).args(arguments).env(RUN_VARIABLE, self.run);
+        command.args(&self.words[1..]).args(["-p", &format!("operator-run-{}", self.run)]);
+        command.args(self.files.iter().flat_map(|file| [OsStr::new("-f"), file.as_os_str()]));
+        command.env(RUN_VARIABLE, self.run);
         // The CLI could follow a context of its own to another engine than ours.
         let host = std::env::var(HOST_VARIABLE).ok().filter(|host| !host.is_empty());
         command.env(HOST_VARIABLE, host.unwrap_or_else(|| USUAL_HOST.to_owned())).env_remove("DOCKER_CONTEXT");
@@ -63,35 +86,63 @@ impl<'a> Compose<'a> {
         command
     }
 
-    /// Creates and starts the project's containers.
-    pub(super) async fn up(&self, within: Duration, cancel: &CancellationToken) -> Result<(), ClusterError> {
+    /// Creates and starts the containers of some services, and of no other.
+    pub(super) async fn up(
+        &self,
+        services: impl IntoIterator<Item = &str>,
+        within: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<(), UpError> {
+        let mut command = self.command();
+        command.args(["up", "-d"]).args(services);
+        self.run_until_done(command, within, cancel).await
+    }
+
+    /// Starts what a profile of the Compose file adds, once what it waits for has ended.
+    pub(super) async fn up_addition(
+        &self,
+        addition: &Addition,
+        within: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<(), UpError> {
+        let mut command = self.command();
+        command.args(["--profile", addition.profile, "up", "-d", "--no-recreate", addition.service]);
+        command.envs(addition.variables.iter().map(|(name, value)| (name, value)));
+        self.run_until_done(command, within, cancel).await
+    }
+
+    async fn run_until_done(
+        &self,
+        mut command: Command,
+        within: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<(), UpError> {
         let step = format!("{} up", self.words.join(" "));
         let failed = |error: std::io::Error| ClusterError::environment(&step, error, "");
-        let child = self.command(&["up", "-d"]).spawn().map_err(failed)?;
+        let child = command.spawn().map_err(failed)?;
         let group = child.id();
         let mut output = Box::pin(child.wait_with_output());
         tokio::select! {
             biased;
             () = cancel.cancelled() => {
                 stop(group, &mut output).await;
-                Err(Interrupted.into())
+                Err(ClusterError::from(Interrupted).into())
             }
             output = &mut output => finished(&step, &output.map_err(failed)?),
             () = tokio::time::sleep(within) => {
                 stop(group, &mut output).await;
                 let reason = format!("not done after {} s", within.as_secs());
-                Err(ClusterError::environment(step, reason, "pull the images beforehand"))
+                Err(ClusterError::environment(step, reason, "pull the images beforehand").into())
             }
         }
     }
 
-    /// The images of the project, with the variables of the environment filled in. None if that can't be told.
-    pub(super) async fn images(&self) -> Vec<String> {
-        let Ok(output) = self.command(&["config"]).output().await else { return Vec::new() };
+    /// The images of some services, with the variables of the environment filled in. None if that can't be told.
+    pub(super) async fn images(&self, services: impl IntoIterator<Item = &str>) -> Vec<String> {
+        let Ok(output) = self.command().arg("config").output().await else { return Vec::new() };
         let config: Yaml = serde_yaml::from_slice(&output.stdout).unwrap_or_default();
-        let services = config["services"].as_mapping().into_iter().flat_map(serde_yaml::Mapping::values);
-        let mut images: Vec<String> =
-            services.filter_map(|service| Some(service["image"].as_str()?.to_owned())).collect();
+        let image = |service: &str| Some(config["services"][service]["image"].as_str()?.to_owned());
+        let mut images: Vec<String> = services.into_iter().filter_map(image).collect();
         images.sort();
         images.dedup();
         images
@@ -112,7 +163,7 @@ async fn stop(group: Option<u32>, output: &mut (impl Future<Output = std::io::Re
     }
 }
 
-fn finished(step: &str, output: &Output) -> Result<(), ClusterError> {
+fn finished(step: &str, output: &Output) -> Result<(), UpError> {
     if output.status.success() {
         return Ok(());
     }
@@ -121,5 +172,7 @@ fn finished(step: &str, output: &Output) -> Result<(), ClusterError> {
     let last = last[last.len().saturating_sub(3)..].join(" | ");
     let taken = ["port is already allocated", "address already in use"].iter().any(|words| error.contains(words));
     let advice = if taken { "a port is taken: end what holds it" } else { "" };
-    Err(ClusterError::environment(step, format!("{}: {last}", output.status), advice))
+    let failed = ClusterError::environment(step, format!("{}: {last}", output.status), advice);
+    // runc says `error setting rlimit type 7`, crun ``setrlimit `RLIMIT_NOFILE` ``.
+    Err(if error.to_lowercase().contains("rlimit") { UpError::Limits(failed) } else { UpError::Other(failed) })
 }

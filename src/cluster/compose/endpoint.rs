@@ -44,10 +44,13 @@ impl ComposeHttp {
     }
 
     async fn exchange(&self, url: String, request: &Request) -> reqwest::Result<Response> {
-        let builder = match &request.body {
-            None => self.client.get(url),
-            Some(body) => self.client.post(url).json(body),
-        };
+        let mut builder = self.client.request(request.method.clone(), url);
+        for (name, value) in &request.headers {
+            builder = builder.header(name, value);
+        }
+        if let Some(body) = &request.body {
+            builder = builder.json(body);
+        }
         let response = builder.timeout(request.timeout).send().await?;
         let status = response.status().as_u16();
         let content_type = response.headers().get(reqwest::header::CONTENT_TYPE);

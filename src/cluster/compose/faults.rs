@@ -2,11 +2,12 @@
 
 use bollard::Docker;
 use bollard::errors::Error as DockerError;
-use bollard::query_parameters::{KillContainerOptionsBuilder, StopContainerOptionsBuilder};
+use bollard::query_parameters::{
+    KillContainerOptionsBuilder, RestartContainerOptionsBuilder, StopContainerOptionsBuilder,
+};
 
 use super::super::{ClusterError, Fault, FaultKind, Undo};
 use super::{container_id, engine_error};
-use crate::reading::NodeName;
 
 /// How long a container has from SIGTERM to its end before the engine kills it. TiKV moves its leaders away for up to
 /// 20 s first (`tikv:src/server/config.rs`, `graceful-shutdown-timeout`).
@@ -14,7 +15,7 @@ const STOP_WITHIN_SECONDS: i32 = 40;
 
 /// Does a fault.
 pub(super) async fn inject(docker: &Docker, run: &str, fault: &Fault) -> Result<(), ClusterError> {
-    let node = fault.node();
+    let Some(node) = fault.node() else { return Err(not_here(fault)) };
     let container = container_id(docker, run, node).await?;
     match fault.kind() {
         FaultKind::Kill => {
@@ -28,7 +29,12 @@ pub(super) async fn inject(docker: &Docker, run: &str, fault: &Fault) -> Result<
             stopped.map_err(|error| engine_error(&format!("stopping {node}"), &error))
         }
         FaultKind::Pause => unless_done(docker.pause_container(&container).await, &format!("pausing {node}")),
-        FaultKind::Partition => Err(not_here(node)),
+        FaultKind::Restart => {
+            let options = RestartContainerOptionsBuilder::default().t(STOP_WITHIN_SECONDS).build();
+            let restarted = docker.restart_container(&container, Some(options)).await;
+            restarted.map_err(|error| engine_error(&format!("restarting {node}"), &error))
+        }
+        _ => Err(not_here(fault)),
     }
 }
 
@@ -45,7 +51,7 @@ pub(super) async fn heal(docker: &Docker, run: &str, undo: &Undo) -> Result<(), 
             let container = container_id(docker, run, node).await?;
             unless_done(docker.unpause_container(&container).await, &format!("letting {node} go on"))
         }
-        Undo::Reconnect { node } => Err(not_here(node)),
+        Undo::Lift { fault } => Err(not_here(fault)),
     }
 }
 
@@ -57,8 +63,8 @@ fn unless_done(outcome: Result<(), DockerError>, step: &str) -> Result<(), Clust
     }
 }
 
-/// A plan with a partition is refused before it gets here: [`FaultKind::backends`].
-fn not_here(node: &NodeName) -> ClusterError {
+/// A plan with such a fault is refused before it gets here: [`FaultKind::backends`].
+pub(super) fn not_here(fault: &Fault) -> ClusterError {
     let advice = "run the scenario with --backend embedded";
-    ClusterError::environment(format!("cutting off {node}"), "the backend compose cannot partition nodes", advice)
+    ClusterError::environment(fault.to_string(), "the backend compose cannot do that", advice)
 }

@@ -9,7 +9,7 @@ mod faults;
 mod project;
 pub mod sweep;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -25,13 +25,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Cluster, ClusterError, Fault, FaultKind, LogLine, Node, ProcessState, Undo};
 use crate::clock::{Clock, Interrupted, SystemClock};
-use crate::http::Http;
+use crate::http::{Http, Request};
 use crate::reading::NodeName;
 
-use cli::Compose;
+use cli::{Compose, UpError};
 use endpoint::ComposeHttp;
-pub use project::Project;
-use project::ProjectFolder;
+pub use project::{Addition, Project};
+use project::{ProjectFolder, Service};
 
 /// The label that all a run creates carries; its value is the run's id.
 pub const RUN_LABEL: &str = "operator-run.run";
@@ -44,8 +44,11 @@ const NODE_LABEL: &str = "operator-run.node";
 /// The label with a container's role.
 const ROLE_LABEL: &str = "operator-run.role";
 
-/// How long containers may take to become healthy.
-const HEALTHY_WITHIN: Duration = Duration::from_secs(90);
+/// The label with what answers with 200 when a node is well: a port and a path.
+const READY_LABEL: &str = "operator-run.ready";
+
+/// How often a node without a health check of its own is asked whether it is well. No event tells.
+const ASK_EVERY: Duration = Duration::from_millis(500);
 /// How long the Compose CLI may take to create the containers, a pull of images included.
 const UP_WITHIN: Duration = Duration::from_mins(10);
 
@@ -59,6 +62,12 @@ pub struct ComposeCluster {
     run: String,
     folder: ProjectFolder,
     nodes: Vec<Node>,
+    /// What to ask the nodes whose containers have no health check of their own.
+    ready: BTreeMap<NodeName, Request>,
+    /// How long the nodes may take to become well.
+    well_within: Duration,
+    /// What is started when they are.
+    addition: Option<Addition>,
     clock: SystemClock,
     http: ComposeHttp,
     /// Whether the CLI was begun and did not end well: what it has asked for may still be made.
@@ -89,18 +98,50 @@ impl ComposeCluster {
     /// A cluster of a project, not yet up, for the run with this id.
     pub fn new(project: &'static Project, run: &str) -> Result<Self, ClusterError> {
         let docker = connect()?;
-        let nodes = project.nodes()?;
+        let services = project.services()?;
+        let ready = services.iter().filter_map(|service| Some((service.node.name.clone(), service.ready.clone()?)));
         let http = ComposeHttp::new(docker.clone(), run)?;
         let folder = ProjectFolder::create(project, run)?;
         Ok(Self {
             docker,
             run: run.to_owned(),
             folder,
-            nodes,
+            ready: ready.collect(),
+            nodes: services.into_iter().map(|service: Service| service.node).collect(),
+            well_within: project.well_within,
+            addition: None,
             clock: SystemClock::start(),
             http,
             half_made: AtomicBool::new(false),
         })
+    }
+
+    /// The same cluster with what is started when it is well.
+    #[must_use]
+    pub fn with(self, addition: Option<Addition>) -> Self {
+        Self { addition, ..self }
+    }
+
+    /// The nodes are services of the same names.
+    fn services(&self) -> impl Iterator<Item = &str> {
+        self.nodes.iter().map(|node| node.name.as_str())
+    }
+
+    /// Creates and starts the containers of the nodes: with the limits that the Compose file asks for, or with lower ones
+    /// if the engine may not raise them.
+    async fn create(&self, compose: &mut Compose<'_>, cancel: &CancellationToken) -> Result<(), ClusterError> {
+        let mut outcome = compose.up(self.services(), UP_WITHIN, cancel).await;
+        if let (Err(UpError::Limits(error)), Some(file)) = (&outcome, self.folder.low_limits()) {
+            tracing::info!("{error}; once more with low limits");
+            // Compose v1 cannot recreate containers on newer engines.
+            sweep::sweep(&self.docker, &self.run).await?;
+            compose.add_file(file);
+            outcome = compose.up(self.services(), UP_WITHIN, cancel).await;
+        }
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(UpError::Limits(error) | UpError::Other(error)) => Err(self.explain(error, compose).await),
+        }
     }
 
     async fn inspect(&self, node: &NodeName) -> Result<ContainerInspectResponse, ClusterError> {
@@ -110,7 +151,7 @@ impl ComposeCluster {
     /// Says of a failed start that an image is missing, if one is: the CLI's own words for it differ.
     async fn explain(&self, error: ClusterError, compose: &Compose<'_>) -> ClusterError {
         let ClusterError::Environment { step, reason, .. } = &error else { return error };
-        for image in compose.images().await {
+        for image in compose.images(self.services()).await {
             if let Err(DockerError::DockerResponseServerError { status_code: 404, .. }) =
                 self.docker.inspect_image(&image).await
             {
@@ -123,22 +164,23 @@ impl ComposeCluster {
         error
     }
 
-    /// Waits until every container is healthy by its own health check, woken by the engine's events.
+    /// Waits until every node is healthy, woken by the engine's events or to ask again.
     async fn wait_healthy(&self, since: Timestamp) -> Result<(), ClusterError> {
         let options = EventsOptionsBuilder::default()
             .since(&since.as_second().to_string())
             .filters(&HashMap::from([("label", vec![run_filter(&self.run)])]))
             .build();
         let mut events = Box::pin(self.docker.events(Some(options)));
+        let ask_again = if self.ready.is_empty() { Duration::MAX } else { ASK_EVERY };
         loop {
             let waiting = self.not_healthy().await?;
             if waiting.is_empty() {
                 return Ok(());
             }
-            match events.next().await {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(engine_error("waiting for healthy containers", &error)),
-                None => {
+            match tokio::time::timeout(ask_again, events.next()).await {
+                Err(_) | Ok(Some(Ok(_))) => {}
+                Ok(Some(Err(error))) => return Err(engine_error("waiting for healthy containers", &error)),
+                Ok(None) => {
                     let reason = "the engine closed its stream of events";
                     return Err(ClusterError::environment(
                         "waiting for healthy containers",
@@ -152,28 +194,25 @@ impl ComposeCluster {
 
     /// The nodes that are not healthy yet, with their state. A container that has ended is an error at once.
     async fn not_healthy(&self) -> Result<Vec<String>, ClusterError> {
-        let mut waiting = Vec::new();
-        for node in &self.nodes {
-            let state = self.inspect(&node.name).await?.state.unwrap_or_default();
-            if state.status == Some(ContainerStateStatusEnum::EXITED) {
-                let reason = format!("{} ended with exit code {}", node.name, state.exit_code.unwrap_or(-1));
-                let last = self.last_words(&node.name).await;
-                return Err(ClusterError::environment(
-                    "waiting for healthy containers",
-                    format!("{reason}: {last}"),
-                    "see its log",
-                ));
-            }
-            let health = state.health.and_then(|health| health.status);
-            if health != Some(HealthStatusEnum::HEALTHY) {
-                waiting.push(format!(
-                    "{} is {}",
-                    node.name,
-                    health.map_or("not checked".to_owned(), |health| health.to_string())
-                ));
-            }
+        let states = try_join_all(self.nodes.iter().map(|node| self.why_not_healthy(&node.name))).await?;
+        Ok(states.into_iter().flatten().collect())
+    }
+
+    /// Why a node is not healthy: by its own health check, or by what it answers. None if it is.
+    async fn why_not_healthy(&self, node: &NodeName) -> Result<Option<String>, ClusterError> {
+        let state = self.inspect(node).await?.state.unwrap_or_default();
+        if state.status == Some(ContainerStateStatusEnum::EXITED) {
+            let code = state.exit_code.unwrap_or(-1);
+            let reason = format!("{node} ended with exit code {code}: {}", self.last_words(node).await);
+            return Err(ClusterError::environment("waiting for healthy containers", reason, "see its log"));
         }
-        Ok(waiting)
+        if let Some(request) = self.ready.get(node) {
+            let answer = self.http.send(request).await.and_then(|response| response.ok(request));
+            return Ok(answer.err().map(|error| error.to_string()));
+        }
+        let health = state.health.and_then(|health| health.status);
+        Ok((health != Some(HealthStatusEnum::HEALTHY))
+            .then(|| format!("{node} is {}", health.map_or("not checked".to_owned(), |health| health.to_string()))))
     }
 
     /// The last lines of a node's log, for an error.
@@ -218,28 +257,33 @@ impl Cluster for ComposeCluster {
             self.docker.ping().await.map_err(|error| engine_error("asking Docker whether it runs", &error))?;
             Compose::find(&self.folder, &self.run).await
         };
-        let compose = tokio::select! {
+        let mut compose = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(Interrupted.into()),
             compose = ready => compose?,
         };
         self.half_made.store(true, Ordering::Relaxed);
-        if let Err(error) = compose.up(UP_WITHIN, cancel).await {
-            return Err(self.explain(error, &compose).await);
-        }
+        self.create(&mut compose, cancel).await?;
         self.half_made.store(false, Ordering::Relaxed);
-        let healthy = tokio::time::timeout(HEALTHY_WITHIN, self.wait_healthy(since));
+        let healthy = tokio::time::timeout(self.well_within, self.wait_healthy(since));
         let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(Interrupted.into()),
             outcome = healthy => outcome,
         };
-        if let Ok(outcome) = outcome {
-            return outcome;
+        let Ok(outcome) = outcome else {
+            let waiting = self.not_healthy().await?.join(", ");
+            let step = format!("waiting {} s for healthy containers", self.well_within.as_secs());
+            return Err(ClusterError::environment(step, waiting, "see the health checks in the Compose file"));
+        };
+        outcome?;
+        let Some(addition) = &self.addition else { return Ok(()) };
+        self.half_made.store(true, Ordering::Relaxed);
+        match compose.up_addition(addition, UP_WITHIN, cancel).await {
+            Ok(()) => self.half_made.store(false, Ordering::Relaxed),
+            Err(UpError::Limits(error) | UpError::Other(error)) => return Err(error),
         }
-        let waiting = self.not_healthy().await?.join(", ");
-        let step = format!("waiting {} s for healthy containers", HEALTHY_WITHIN.as_secs());
-        Err(ClusterError::environment(step, waiting, "see the health checks in the Compose file"))
+        Ok(())
     }
 
     async fn process(&self, node: &NodeName) -> Result<ProcessState, ClusterError> {
@@ -267,11 +311,14 @@ impl Cluster for ComposeCluster {
     }
 
     async fn missing_effect(&self, fault: &Fault) -> Result<Option<String>, ClusterError> {
-        let state = self.process(fault.node()).await?;
+        let Some(node) = fault.node() else { return Err(faults::not_here(fault)) };
+        let state = self.process(node).await?;
         match (fault.kind(), &state) {
+            // The engine answers when a container has ended and runs again.
             (FaultKind::Kill | FaultKind::Stop, ProcessState::Exited { .. })
-            | (FaultKind::Pause, ProcessState::Paused) => Ok(None),
-            _ => Ok(Some(format!("the process of {} is {state}", fault.node()))),
+            | (FaultKind::Pause, ProcessState::Paused)
+            | (FaultKind::Restart, ProcessState::Running) => Ok(None),
+            _ => Ok(Some(format!("the process of {node} is {state}"))),
         }
     }
 
@@ -280,7 +327,9 @@ impl Cluster for ComposeCluster {
     }
 
     async fn logs(&self, since: Timestamp) -> Result<Vec<LogLine>, ClusterError> {
-        let logs = try_join_all(self.nodes.iter().map(|node| self.node_logs(&node.name, since))).await?;
+        let load = self.addition.as_ref().map(|addition| NodeName::from(addition.node));
+        let writers = self.nodes.iter().map(|node| &node.name).chain(&load);
+        let logs = try_join_all(writers.map(|node| self.node_logs(node, since))).await?;
         let mut lines: Vec<LogLine> = logs.into_iter().flatten().collect();
         lines.sort_by_key(|line| line.at);
         Ok(lines)

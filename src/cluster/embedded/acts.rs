@@ -17,6 +17,7 @@ const PAUSE_NOTICED: std::ops::Range<f64> = 10.0..13.0;
 
 impl Model {
     fn process_mut(&mut self, place: Place) -> &mut Process {
+        self.all_regions_due = true;
         match place {
             Place::Pd(index) => &mut self.members[index].process,
             Place::Tikv(index) => &mut self.stores[index].process,
@@ -179,9 +180,9 @@ impl Model {
     }
 
     fn lose_store(&mut self, silence: Silence) {
-        let links = self.links();
+        self.refresh_links();
         for region in &mut self.regions {
-            region.lose_store(silence, &links, &mut self.random);
+            region.lose_store(silence, &self.links, &mut self.random);
         }
     }
 }

@@ -1,8 +1,9 @@
-//! How Go writes sizes, spans and numbers, as PD's answers show them. It formats and knows nothing of the model.
+//! How Go writes sizes, spans and numbers, as PD's answers show them, and reads them. It knows nothing of the model.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serializer;
+use serde::{Serialize, Serializer};
 
 /// Bytes as PD's `typeutil.ByteSize` writes them (`pd:pkg/utils/typeutil/size.go`, by `units.BytesSize`): `%.4g` of
 /// the largest binary unit, so four significant digits.
@@ -65,9 +66,91 @@ pub(super) fn float<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok,
     serializer.serialize_f64(*number)
 }
 
+/// Writes a map from ids as Go's `encoding/json` does: the keys are strings, and sorted as such.
+pub(super) fn by_id<S: Serializer, V: Serialize>(map: &BTreeMap<u64, V>, serializer: S) -> Result<S::Ok, S::Error> {
+    let sorted: BTreeMap<String, &V> = map.iter().map(|(id, value)| (id.to_string(), value)).collect();
+    serializer.collect_map(sorted)
+}
+
+/// A span as Go's `time.ParseDuration` reads it: `2m`, `1h30m`, `1.5s`. Spans below zero are none.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut rest = text;
+    let mut total = None;
+    while !rest.is_empty() {
+        let number = rest.find(|digit: char| !digit.is_ascii_digit() && digit != '.')?;
+        let (digits, tail) = rest.split_at(number);
+        let unit = tail.find(|letter: char| letter.is_ascii_digit() || letter == '.').unwrap_or(tail.len());
+        let seconds = match &tail[..unit] {
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        let part = Duration::try_from_secs_f64(digits.parse::<f64>().ok()? * seconds).ok()?;
+        total = Some(total.unwrap_or(Duration::ZERO) + part);
+        rest = &tail[unit..];
+    }
+    total
+}
+
+/// A span as PD's `typeutil.Duration` is in JSON.
+pub(super) mod go_duration {
+    use std::time::Duration;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::duration(*span))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let text = value.as_str().ok_or_else(|| D::Error::custom("invalid syntax"))?;
+        super::parse_duration(text).ok_or_else(|| D::Error::custom(format!("time: invalid duration {text:?}")))
+    }
+}
+
+/// A bool with the tag `,string`, which Go writes and reads in quotes.
+pub(super) mod quoted_bool {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    const MISUSE: &str = "json: invalid use of ,string struct tag, trying to unmarshal";
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+    pub(crate) fn serialize<S: Serializer>(flag: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if *flag { "true" } else { "false" })
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let text = value.as_str().ok_or_else(|| D::Error::custom(format!("{MISUSE} unquoted value into bool")))?;
+        text.parse().map_err(|_| D::Error::custom(format!("{MISUSE} {text:?} into bool")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_are_read_as_go_does() {
+        let read = [("2m", 120_000), ("1h30m", 5_400_000), ("1.5s", 1_500), ("10ms", 10), ("0", 0), ("0s", 0)];
+        for (text, millis) in read {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "2", "m", "2 m", "soon", "-1s", "1d"] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn sizes_have_four_significant_digits() {

@@ -39,13 +39,21 @@ pub(super) fn members(topology: &Topology, random: &mut Rng) -> Vec<Member> {
 
 /// Hands out ids one after the other, as PD's allocator does, to stores, regions and peers alike
 /// (`pd:pkg/id/id.go`).
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Allocator(u64);
 
 impl Allocator {
-    fn next(&mut self) -> u64 {
+    /// How many ids PD's leader takes from etcd at a time.
+    const BATCH: u64 = 1000;
+
+    pub(super) fn next(&mut self) -> u64 {
         self.0 += 1;
         self.0
+    }
+
+    /// A new PD leader does not know how many of the last batch were used: it begins with another.
+    pub(super) fn rebase(&mut self) {
+        self.0 = self.0.next_multiple_of(Self::BATCH).max(Self::BATCH);
     }
 }
 
@@ -63,7 +71,8 @@ pub(super) fn stores(topology: &Topology, ids: &mut Allocator, random: &mut Rng)
     stores
 }
 
-fn store(index: usize, random: &mut Rng) -> Store {
+/// A store whose process was not started yet.
+pub(super) fn store(index: usize, random: &mut Rng) -> Store {
     Store::new(format!("tikv{index}").as_str().into(), CAPACITY, USED + random.u64(0..1 << 16))
 }
 
@@ -81,7 +90,7 @@ pub(super) fn regions(topology: &Topology, ids: &mut Allocator, random: &mut Rng
     for (index, end_key) in bounds.into_iter().enumerate() {
         let split = table.contains(&index);
         let version = if split { version } else { FEWEST_REGIONS as u64 };
-        let active = split && topology.load;
+        let active = split && topology.load.is_some();
         let region = region(start_key, end_key.clone(), (version, active), topology, ids, random);
         regions.push(region);
         start_key = end_key;

@@ -275,3 +275,83 @@ pub(super) fn pd_leads(log: &mut Log, at: Duration, here: &Member) {
     log.write(at, name, Origin("INFO", "server.go:1724"), "campaign PD leader ok", &[("campaign-leader-name", name)]);
     log.write(at, name, Origin("INFO", "server.go:1778"), "PD leader is ready to serve", &[("leader-name", name)]);
 }
+
+fn store_state(log: &mut Log, at: Duration, pd: &NodeName, origin: Origin, message: &str, store: &Store, more: Fields) {
+    let address = store.address();
+    let base: Fields = &[("store-id", &store.id), ("store-address", &address)];
+    log.write(at, pd, origin, message, &[base, more].concat());
+}
+
+/// A store is being removed.
+pub(super) fn store_offline(log: &mut Log, at: Duration, pd: &NodeName, store: &Store, destroyed: bool) {
+    let origin = Origin("WARN", "cluster.go:1552");
+    store_state(log, at, pd, origin, "store has been offline", store, &[("physically-destroyed", &destroyed)]);
+}
+
+/// A store was removed, from the state of this name.
+pub(super) fn store_tombstone(log: &mut Log, at: Duration, pd: &NodeName, store: &Store, state: &str) {
+    let fields: Fields = &[("state", &state), ("physically-destroyed", &store.view.physically_destroyed)];
+    store_state(log, at, pd, Origin("WARN", "cluster.go:1638"), "store has been Tombstone", store, fields);
+    let id: Fields = &[("store-id", &store.id)];
+    log.write(at, pd, Origin("INFO", "cluster.go:2426"), "store limit removed", id);
+}
+
+/// A store that was being removed is taken back.
+pub(super) fn store_up(log: &mut Log, at: Duration, pd: &NodeName, store: &Store) {
+    store_state(log, at, pd, Origin("WARN", "cluster.go:1725"), "store has been up", store, &[]);
+}
+
+/// A new store takes part.
+pub(super) fn store_serves(log: &mut Log, at: Duration, pd: &NodeName, store: &Store) {
+    store_state(log, at, pd, Origin("INFO", "cluster.go:1771"), "store has changed to serving", store, &[]);
+}
+
+/// The process of a store that PD has removed ends as soon as it hears so.
+pub(super) fn tikv_is_tombstone(log: &mut Log, at: Duration, node: &NodeName) {
+    let message = "failed to start raft_server: StoreTombstone(\"store is tombstone\")";
+    log.write(at, node, Origin("FATAL", "server.rs:1118"), message, &[("thread_id", &1)]);
+}
+
+/// PD's leader enters a stage of an unsafe recovery, which it writes as JSON.
+pub(super) fn recovery_stage(log: &mut Log, at: Duration, pd: &NodeName, entry: &str) {
+    log.write(at, pd, Origin("INFO", "unsafe_recovery_controller.go:575"), entry, &[]);
+}
+
+/// A store gets its part of an unsafe recovery.
+pub(super) fn recovery_plan(log: &mut Log, at: Duration, node: &NodeName) {
+    let message = "Unsafe recovery, received a recovery plan";
+    log.write(at, node, Origin("INFO", "pd.rs:1592"), message, &[("thread_id", &26)]);
+}
+
+fn recovery_of_peer(
+    log: &mut Log,
+    at: Duration,
+    node: &NodeName,
+    line: (&str, &'static str),
+    peer: u64,
+    region: &Region,
+) {
+    let (message, source) = line;
+    let fields: Fields = &[("peer_id", &peer), ("region_id", &region.id), ("thread_id", &RAFTSTORE)];
+    log.write(at, node, Origin("INFO", source), message, fields);
+}
+
+/// A peer is to lead without a quorum, and waits for the old one to be gone for certain.
+pub(super) fn recovery_awaits_leader(log: &mut Log, at: Duration, node: &NodeName, region: &Region, peer: u64) {
+    let message = "Unsafe recovery, enter pre force leader state";
+    recovery_of_peer(log, at, node, (message, "peer.rs:1865"), peer, region);
+}
+
+/// A peer leads without a quorum.
+pub(super) fn recovery_forces_leader(log: &mut Log, at: Duration, node: &NodeName, region: &Region, peer: u64) {
+    recovery_of_peer(log, at, node, ("Unsafe recovery, enter force leader state", "peer.rs:1920"), peer, region);
+    let (message, term) = (format!("became leader at term {}", region.term), region.term);
+    let fields: Fields = &[("term", &term), ("raft_id", &peer), ("region_id", &region.id), ("thread_id", &RAFTSTORE)];
+    log.write(at, node, Origin("INFO", "raft.rs:1271"), &message, fields);
+}
+
+/// The leader of a region makes learners of the voters that have failed.
+pub(super) fn recovery_demotes(log: &mut Log, at: Duration, node: &NodeName, region: &Region) {
+    let peer = region.leader.map_or(0, |leader| region.peers[leader].id);
+    recovery_of_peer(log, at, node, ("Unsafe recovery, demoting failed voters", "peer.rs:973"), peer, region);
+}

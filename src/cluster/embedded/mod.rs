@@ -6,23 +6,32 @@
 //! `fixtures/recordings`, which it is tested against.
 
 mod acts;
+mod agenda;
 mod api;
 mod bodies;
+mod faults;
 pub mod go_format;
 mod layout;
+mod lifecycle;
 mod lines;
 mod log;
 mod metrics;
 mod model;
+mod parameters;
 mod pd;
+mod pd_config;
 mod process;
 mod prometheus;
 pub mod promql;
 mod region;
+mod resources;
 mod schedule;
+mod schedulers;
 pub mod serve;
 mod shutdown;
+mod split;
 mod store;
+mod unsafe_recovery;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 use self::api::Answer;
 use self::model::{Model, Place, STEP};
 use self::pd::Phase;
-use super::{Cluster, ClusterError, Fault, FaultKind, LogLine, Node, ProcessState, Undo};
+use super::{Cluster, ClusterError, Fault, LoadSpec, LogLine, Node, ProcessState, Undo};
 use crate::clock::{self, Clock, Interrupted};
 use crate::http::{Http, HttpError, Request, Response};
 use crate::reading::NodeName;
@@ -66,15 +75,15 @@ pub struct Topology {
     pub tikv: usize,
     /// How many regions there are; never fewer than the 5 of an empty cluster.
     pub regions: usize,
-    /// Clients use the table; without them all regions hibernate.
-    pub load: bool,
+    /// What clients ask of the table; without them all regions hibernate.
+    pub load: Option<LoadSpec>,
     /// What decides everything that chance decides.
     pub seed: u64,
 }
 
 impl Default for Topology {
     fn default() -> Self {
-        Self { pd: 3, tikv: 3, regions: 24, load: true, seed: 0 }
+        Self { pd: 3, tikv: 3, regions: 24, load: Some(LoadSpec::RECORDED), seed: 0 }
     }
 }
 
@@ -143,9 +152,9 @@ impl Http for EmbeddedCluster {
         let deadline = began + request.timeout;
         loop {
             {
-                let model = self.model();
+                let mut model = self.model();
                 let now = model.now;
-                match api::answer(&model, request)? {
+                match api::answer(&mut model, request)? {
                     Answer::Now(response) => return Ok(response),
                     Answer::Later(Some((patience, response))) if now >= began + patience => return Ok(response),
                     Answer::Later(_) if now >= deadline => {
@@ -211,46 +220,15 @@ impl Cluster for EmbeddedCluster {
     }
 
     async fn inject(&self, fault: &Fault) -> Result<(), ClusterError> {
-        let place = self.place(fault.node())?;
-        let mut model = self.model();
-        match fault.kind() {
-            FaultKind::Kill => model.kill(place, 128 + 9),
-            FaultKind::Stop => model.terminate(place),
-            FaultKind::Pause => model.pause(place),
-            FaultKind::Partition => model.cut(place),
-        }
-        Ok(())
+        faults::inject(&mut self.model(), fault)
     }
 
     async fn missing_effect(&self, fault: &Fault) -> Result<Option<String>, ClusterError> {
-        let place = self.place(fault.node())?;
-        let process = self.model().process(place);
-        let (node, state) = (fault.node(), process.state());
-        Ok(match (fault.kind(), &state) {
-            (FaultKind::Kill | FaultKind::Stop, ProcessState::Exited { .. })
-            | (FaultKind::Pause, ProcessState::Paused) => None,
-            (FaultKind::Partition, _) if process.is_cut() => None,
-            (FaultKind::Partition, _) => Some(format!("{node} can be reached")),
-            _ => Some(format!("the process of {node} is {state}")),
-        })
+        faults::missing_effect(&self.model(), fault)
     }
 
     async fn heal(&self, undo: &Undo) -> Result<(), ClusterError> {
-        match undo {
-            Undo::Start { node } => {
-                let place = self.place(node)?;
-                self.model().start(place);
-            }
-            Undo::Resume { node } => {
-                let place = self.place(node)?;
-                self.model().resume(place);
-            }
-            Undo::Reconnect { node } => {
-                let place = self.place(node)?;
-                self.model().reconnect(place);
-            }
-        }
-        Ok(())
+        faults::heal(&mut self.model(), undo)
     }
 
     async fn logs(&self, since: Timestamp) -> Result<Vec<LogLine>, ClusterError> {

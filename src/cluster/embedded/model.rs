@@ -5,16 +5,21 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::agenda::Agenda;
 use super::layout::{self, Allocator};
+use super::lifecycle::{self, Lifecycle};
 use super::lines;
 use super::log::Log;
 use super::metrics::{self, Metrics};
 use super::pd::{Leadership, Member, Phase, Turn};
+use super::pd_config::PdConfig;
 use super::process::Process;
 use super::prometheus::{self, Prometheus};
 use super::region::{Change, Region, StoreLink};
-use super::schedule::Scheduler;
-use super::store::{CONNECT_TIMEOUT, CONNECTED_AFTER, START_UP, STORE_HEARTBEAT, Store};
+use super::schedule::Schedule;
+use super::schedulers::Schedulers;
+use super::store::{CONNECT_TIMEOUT, CONNECTED_AFTER, REFUSED_AFTER, START_UP, STORE_HEARTBEAT, Store};
+use super::unsafe_recovery::{self, Recovery};
 use super::{START, Topology, schedule, shutdown};
 
 /// How far one step goes.
@@ -49,8 +54,24 @@ pub(super) struct Model {
     pub(super) leadership: Leadership,
     pub(super) stores: Vec<Store>,
     pub(super) regions: Vec<Region>,
+    /// What regions need to know of each store, as of the last step or act.
+    pub(super) links: Vec<StoreLink>,
+    /// When each region has something to do.
+    pub(super) agenda: Agenda,
+    /// Something happened that may bring forward what is due of any region.
+    pub(super) all_regions_due: bool,
+    /// Stores reached PD at the last step.
+    pd_reached: bool,
     next_keepalive: Duration,
-    pub(super) scheduler: Scheduler,
+    /// Where the ids of stores, regions and peers come from.
+    pub(super) ids: Allocator,
+    pub(super) schedule: Schedule,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) recovery: Recovery,
+    /// What can be changed of PD's configuration.
+    pub(super) config: PdConfig,
+    /// Which of PD's schedulers and checkers run.
+    pub(super) schedulers: Schedulers,
     pub(super) log: Log,
     pub(super) metrics: Metrics,
     pub(super) prometheus: Prometheus,
@@ -61,17 +82,29 @@ impl Model {
     pub(super) fn new(topology: &Topology) -> Self {
         let mut random = Rng::with_seed(topology.seed);
         let mut ids = Allocator::default();
+        let members = layout::members(topology, &mut random);
+        let stores = layout::stores(topology, &mut ids, &mut random);
+        let regions = layout::regions(topology, &mut ids, &mut random);
         Self {
             now: Duration::ZERO,
             stepped: Duration::ZERO,
             // PD makes it of the time and a random number (`pd:pkg/utils/etcdutil/etcdutil.go`).
             cluster_id: START.as_second().unsigned_abs() << 32 | u64::from(random.u32(..)),
-            members: layout::members(topology, &mut random),
+            members,
             leadership: Leadership::new(),
-            stores: layout::stores(topology, &mut ids, &mut random),
-            regions: layout::regions(topology, &mut ids, &mut random),
+            links: stores.iter().map(Store::link).collect(),
+            stores,
+            agenda: Agenda::new(regions.len()),
+            regions,
+            all_regions_due: true,
+            pd_reached: false,
             next_keepalive: Duration::MAX,
-            scheduler: Scheduler::default(),
+            ids,
+            schedule: Schedule::default(),
+            lifecycle: Lifecycle::default(),
+            recovery: Recovery::default(),
+            config: PdConfig::default(),
+            schedulers: Schedulers::default(),
             log: Log::default(),
             metrics: Metrics::new(topology),
             prometheus: Prometheus::new(topology),
@@ -102,8 +135,11 @@ impl Model {
         }
     }
 
-    pub(super) fn links(&self) -> Vec<StoreLink> {
-        self.stores.iter().map(Store::link).collect()
+    /// The state of a store has changed.
+    pub(super) fn refresh_links(&mut self) {
+        self.links.clear();
+        self.links.extend(self.stores.iter().map(Store::link));
+        self.all_regions_due = true;
     }
 
     fn step(&mut self, now: Duration) {
@@ -118,6 +154,8 @@ impl Model {
             if now >= self.next_keepalive {
                 self.keep_streams_alive(leader, now);
             }
+            lifecycle::step(self, now);
+            unsafe_recovery::step(self, now);
             schedule::step(self, since, now);
         }
         metrics::step(self, now);
@@ -146,7 +184,13 @@ impl Model {
                 lines::pd_leads(&mut self.log, now, &self.members[winner]);
                 self.stores.iter_mut().for_each(|store| store.view.reload());
                 self.regions.iter_mut().for_each(Region::forget_reports);
-                self.scheduler = Scheduler::default();
+                self.schedule.reload();
+                self.lifecycle = Lifecycle::default();
+                self.recovery = Recovery::default();
+                if self.stores.iter().any(|store| store.view.registered) {
+                    self.ids.rebase();
+                }
+                self.schedulers.forget_pauses();
                 self.next_keepalive = now + KEEPALIVE;
             }
         }
@@ -157,6 +201,13 @@ impl Model {
         let (process, connects) = (self.stores[index].process, self.stores[index].connects);
         let Some(since) = process.running_since().filter(|_| process.acts()) else { return };
         if self.stores[index].ready.is_none() {
+            if self.stores[index].view.node_state.is_removed() {
+                if now >= since + REFUSED_AFTER && process.reachable() && self.leadership.leader().is_some() {
+                    lines::tikv_is_tombstone(&mut self.log, now, &self.stores[index].name);
+                    self.end_store(index, now, 1);
+                }
+                return;
+            }
             if now >= since + START_UP && process.reachable() && self.leadership.leader().is_some() {
                 self.store_ready(index, now);
             }
@@ -167,7 +218,8 @@ impl Model {
         }
         shutdown::step(self, index, now);
         if now >= self.stores[index].next_heartbeat {
-            let heard = process.reachable() && self.pd_serves(now);
+            let removed = self.stores[index].view.node_state.is_removed();
+            let heard = process.reachable() && self.pd_serves(now) && !removed;
             let jitter = self.random.f64();
             self.stores[index].heartbeat(heard, jitter);
             if heard {
@@ -213,6 +265,7 @@ impl Model {
         store.busy = true;
         store.view.registered = true;
         store.view.start_timestamp = super::instant(now).as_second();
+        self.config.schedule.store_limit.entry(store.id).or_default();
         lines::tikv_ready(&mut self.log, now, &store.name);
         if let Some(leader) = self.leadership.leader() {
             lines::store_put(&mut self.log, now, &self.members[leader].name, &self.stores[index]);
@@ -222,9 +275,12 @@ impl Model {
 
     /// A store that serves can be heard again.
     pub(super) fn store_heard(&mut self, index: usize, now: Duration) {
-        let links = self.links();
+        self.refresh_links();
+        if self.stores[index].view.node_state.is_removed() {
+            return;
+        }
         for region in &mut self.regions {
-            if let Some(deposed) = region.regain_store(index, now, &links, &mut self.random) {
+            if let Some(deposed) = region.regain_store(index, now, &self.links, &mut self.random) {
                 lines::deposed(&mut self.log, now, &self.stores[index], region, deposed);
             }
         }
@@ -242,38 +298,57 @@ impl Model {
     pub(super) fn connect(&mut self, index: usize, now: Duration) {
         self.stores[index].connected = true;
         self.stores[index].connects = None;
+        self.refresh_links();
+        if self.stores[index].view.node_state.is_removed() {
+            return;
+        }
         for region in &mut self.regions {
             region.reconnect(index, now);
         }
     }
 
+    /// Does what is due of the regions.
     fn step_regions(&mut self, now: Duration) {
-        let pd_serves = self.pd_serves(now);
-        // Where all can be heard nobody is lonely.
-        let lonely = self.stores.iter().any(|store| !store.serves());
-        let acts: Vec<bool> = if lonely { self.stores.iter().map(Store::acts).collect() } else { Vec::new() };
-        for index in 0..self.regions.len() {
-            if let Some((at, change)) = self.regions[index].change
-                && now >= at
-            {
-                self.change_leader(index, at, change);
-            }
-            let region = &self.regions[index];
-            if region.leader.is_some() && now >= region.next_heartbeat && pd_serves {
-                self.report_region(index, now);
-            }
-            if lonely {
-                self.step_lonely_peers(index, now, &acts);
-            }
+        let pd_reached = self.pd_serves(now);
+        if std::mem::replace(&mut self.pd_reached, pd_reached) != pd_reached {
+            self.all_regions_due = true;
+        }
+        if std::mem::take(&mut self.all_regions_due) {
+            (0..self.regions.len()).for_each(|index| self.agenda.set(index, self.region_due(index)));
+        }
+        while let Some(index) = self.agenda.take(now) {
+            self.step_region(index, now);
+            let next = self.region_due(index).max(now + STEP);
+            self.agenda.set(index, next);
         }
     }
 
+    fn region_due(&self, region: usize) -> Duration {
+        self.regions[region].due(self.pd_reached, |store| self.stores[store].acts())
+    }
+
+    fn step_region(&mut self, index: usize, now: Duration) {
+        if let Some((at, change)) = self.regions[index].change
+            && now >= at
+        {
+            self.change_leader(index, at, change);
+        }
+        let arrived = self.regions[index].take_snapshots(now, &self.links);
+        let region = &mut self.regions[index];
+        if arrived {
+            region.next_heartbeat = now;
+        }
+        if region.leader.is_some() && now >= region.next_heartbeat && self.pd_reached {
+            self.report_region(index, now);
+        }
+        self.step_lonely_peers(index, now);
+    }
+
     fn change_leader(&mut self, region: usize, at: Duration, change: Change) {
-        let links = self.links();
         let region = &mut self.regions[region];
         match change {
             Change::Elect(winner) => {
-                region.lead(winner, at, &links);
+                region.lead(winner, at, &self.links);
                 let peer = &region.peers[winner];
                 lines::elected(&mut self.log, at, &self.stores[peer.store], region, peer.id);
             }
@@ -287,28 +362,35 @@ impl Model {
     }
 
     /// The peers of a region that hear neither a leader nor a quorum: a leader steps down, the others ask for votes.
-    fn step_lonely_peers(&mut self, region: usize, now: Duration, acts: &[bool]) {
-        let region = &mut self.regions[region];
+    fn step_lonely_peers(&mut self, region: usize, now: Duration) {
+        let (region, stores) = (&mut self.regions[region], &self.stores);
+        let acts = |store: usize| stores[store].acts();
         if let Some(index) = region.step_down_unheard(now, acts, &mut self.random) {
             let peer = &region.peers[index];
-            lines::stepped_down(&mut self.log, now, &self.stores[peer.store], region, peer.id);
+            lines::stepped_down(&mut self.log, now, &stores[peer.store], region, peer.id);
         }
         while let Some((index, at)) = region.next_campaign(now, acts, &mut self.random) {
-            lines::campaign(&mut self.log, at, &self.stores[region.peers[index].store], region, index);
+            lines::campaign(&mut self.log, at, &stores[region.peers[index].store], region, index);
         }
     }
 
     /// A region's leader sends its heartbeat to PD.
     pub(super) fn report_region(&mut self, region: usize, now: Duration) {
-        let links = self.links();
         self.metrics.region_reported(self.leadership.leader(), self.regions[region].leader_store());
         let region = &mut self.regions[region];
-        if let Some((from, to)) = region.report(now, &links)
+        if let Some((from, to)) = region.report(now, &self.links)
             && let Some(leader) = self.leadership.leader()
         {
             let pd = &self.members[leader].name;
             lines::leader_changed(&mut self.log, now, pd, region.id, self.stores[from].id, self.stores[to].id);
         }
+    }
+
+    /// How many leaders and peers a store has, as PD knows it.
+    pub(super) fn known_counts(&self, store: usize) -> (usize, usize) {
+        let known = || self.regions.iter().filter(|region| region.known_leader.is_some());
+        let leaders = known().filter(|region| region.known_leader_store() == Some(store)).count();
+        (leaders, known().filter(|region| region.peer_on(store).is_some()).count())
     }
 
     fn keep_streams_alive(&mut self, leader: usize, now: Duration) {

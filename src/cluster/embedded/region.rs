@@ -1,10 +1,15 @@
 //! Regions: the Raft group of each as its stores know it, and the view that PD has of it from its heartbeats. A
 //! region knows which stores are alive by being told; it knows nothing of PD's leadership.
 
+mod harm;
+mod membership;
+
 use std::ops::Range;
 use std::time::Duration;
 
 use fastrand::Rng;
+
+use self::harm::Harm;
 
 /// A region's leader reports to PD this often, and at once when its leader or its pending peers change
 /// (`tikv:components/raftstore/src/store/config.rs`, `pd-heartbeat-tick-interval`).
@@ -19,20 +24,63 @@ const AWAKENED_TICKS: Range<u32> = 2..12;
 /// A leader of a region with traffic sends a heartbeat every two ticks (`config.rs`, `raft-heartbeat-ticks`).
 const LEADER_HEARTBEAT: Duration = Duration::from_secs(2);
 
+/// What a replica is in its group (`kvproto:proto/metapb.proto`, `PeerRole`). A joint state is left at once, so that
+/// the group counts whoever votes in its old or its new configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Voter,
+    /// It has no vote: it is on its way in or out.
+    Learner,
+    /// A learner that is being promoted.
+    IncomingVoter,
+    /// A voter that is being demoted.
+    DemotingVoter,
+}
+
+/// The term that a new group begins with (`tikv:components/raftstore/src/store/peer_storage.rs`, `RAFT_INIT_LOG_TERM`).
+const FIRST_TERM: u64 = 5;
+
 /// One replica.
 #[derive(Debug, Clone)]
 pub(super) struct Peer {
     pub(super) id: u64,
     /// The index of its store.
     pub(super) store: usize,
+    pub(super) role: Role,
+    /// When the snapshot with which it begins will be there.
+    pub(super) snapshot: Option<Duration>,
     /// The leader has not heard from it since it leads, so that it counts as pending.
     pub(super) lagging: bool,
     /// It hears no leader and no quorum: when it next asks in vain whether it would be elected.
     pub(super) campaign: Option<Duration>,
+    /// Since when it has not had what the others have, if it has not.
+    pub(super) behind: Option<Duration>,
     /// PD's view: reported as pending.
     pub(super) pending: bool,
     /// PD's view: reported as down for so many seconds.
     pub(super) down_seconds: Option<u64>,
+}
+
+impl Peer {
+    /// A voter that has everything.
+    pub(super) fn voter(id: u64, store: usize) -> Self {
+        Self {
+            id,
+            store,
+            role: Role::Voter,
+            snapshot: None,
+            lagging: false,
+            campaign: None,
+            behind: None,
+            pending: false,
+            down_seconds: None,
+        }
+    }
+
+    /// Whether it may elect a leader.
+    pub(super) fn votes(&self) -> bool {
+        self.role != Role::Learner
+    }
 }
 
 /// What will happen to the leadership of a region unless something comes between.
@@ -84,6 +132,7 @@ pub(super) struct Region {
     /// A former leader that has not found out yet.
     unheard: Option<Unheard>,
     pub(super) leader_since: Duration,
+    pub(super) harm: Harm,
     pub(super) change: Option<(Duration, Change)>,
     pub(super) next_heartbeat: Duration,
     /// PD's view: the last leader that was reported.
@@ -128,8 +177,7 @@ impl Region {
     /// A region without a leader, with a peer of this id on each store.
     pub(super) fn new(identity: Identity, peers: Vec<(u64, usize)>) -> Self {
         let Identity { id, start_key, end_key, version, active } = identity;
-        let peer = |(id, store)| Peer { id, store, lagging: false, campaign: None, pending: false, down_seconds: None };
-        let peers: Vec<Peer> = peers.into_iter().map(peer).collect();
+        let peers: Vec<Peer> = peers.into_iter().map(|(id, store)| Peer::voter(id, store)).collect();
         Self {
             id,
             start_key,
@@ -139,10 +187,11 @@ impl Region {
             conf_ver: 2 * peers.len().saturating_sub(1) as u64 + 1,
             peers,
             active,
-            term: 5,
+            term: FIRST_TERM,
             leader: None,
             unheard: None,
             leader_since: Duration::ZERO,
+            harm: Harm::default(),
             change: None,
             next_heartbeat: Duration::ZERO,
             known_leader: None,
@@ -165,21 +214,24 @@ impl Region {
         self.known_leader.map(|peer| self.peers[peer].store)
     }
 
-    fn has_quorum(&self, links: &[StoreLink]) -> bool {
-        let serving = self.peers.iter().filter(|peer| links[peer.store].serves.is_ok()).count();
-        serving * 2 > self.peers.len()
+    /// Whether enough of its voters can be heard to elect a leader and to commit.
+    pub(super) fn has_quorum(&self, links: &[StoreLink]) -> bool {
+        let voters = || self.peers.iter().filter(|peer| peer.votes());
+        voters().filter(|peer| links[peer.store].serves.is_ok()).count() * 2 > voters().count()
     }
 
     /// A store of the region has fallen silent.
     pub(super) fn lose_store(&mut self, silence: Silence, links: &[StoreLink], random: &mut Rng) {
         let Some(lost) = self.peer_on(silence.store) else { return };
+        self.note_silence(lost, silence.at, links);
         let led = self.leader == Some(lost);
         if led {
             self.leader = None;
+            self.note_leader_lost(silence.at);
             // The leader of a region that hibernates does not even look (`store-partition` recording: 3 of 8).
             let until = if self.active { silence.at + quorum_check(random) } else { Duration::MAX };
             self.unheard = silence.lives.then_some(Unheard { peer: lost, until });
-        } else if silence.lives {
+        } else if silence.lives && self.peers[lost].votes() {
             let (heard, ticks) = self.last_heard(silence, random);
             self.peers[lost].campaign = Some(heard + election_wait(&ticks, random));
         } else {
@@ -220,7 +272,8 @@ impl Region {
     ) -> Option<usize> {
         let back = self.peer_on(store)?;
         if !self.has_quorum(links) {
-            let alone = self.leader != Some(back) && self.unheard.is_none_or(|unheard| unheard.peer != back);
+            let deaf = self.leader != Some(back) && self.unheard.is_none_or(|unheard| unheard.peer != back);
+            let alone = deaf && self.peers[back].votes();
             self.peers[back].campaign = alone.then(|| now + election_wait(&ELECTION_TICKS, random));
             return None;
         }
@@ -231,34 +284,57 @@ impl Region {
         match (self.leader, self.change) {
             (None, _) if unheard => {
                 self.leader = Some(back);
+                self.note_leader(now, links);
                 self.change = None;
                 self.next_heartbeat = now;
                 return None;
             }
             (None, None) => self.await_election(now, &ELECTION_TICKS, links, random),
-            (None, Some((at, _))) => {
+            (None, Some((at, _))) if self.peers[back].votes() => {
                 let own = now + election_wait(&ELECTION_TICKS, random);
                 if own < at {
                     self.change = Some((own, Change::Elect(back)));
                 }
             }
-            (Some(_), _) => self.change = None,
+            (None, Some(_)) => {}
+            (Some(_), _) => {
+                self.change = None;
+                self.note_leader(now, links);
+            }
         }
         unheard.then_some(back)
+    }
+
+    /// When it next has something to do, given whether its leader reaches PD and which stores act;
+    /// [`Duration::MAX`] if nothing is to come.
+    pub(super) fn due(&self, pd_reached: bool, acts: impl Fn(usize) -> bool) -> Duration {
+        let change = self.change.map(|(at, _)| at);
+        let heartbeat = self.leader.filter(|_| pd_reached).map(|_| self.next_heartbeat);
+        let unheard = self.unheard.filter(|unheard| acts(self.peers[unheard.peer].store)).map(|unheard| unheard.until);
+        let campaigns = self.peers.iter().filter(|peer| acts(peer.store)).filter_map(|peer| peer.campaign);
+        let receives = |peer: &&Peer| self.leader.is_some() && acts(peer.store);
+        let snapshots = self.peers.iter().filter(receives).filter_map(|peer| peer.snapshot);
+        campaigns.chain(snapshots).chain(change).chain(heartbeat).chain(unheard).min().unwrap_or(Duration::MAX)
     }
 
     /// The leader steps down; it then asks again and again whether it would be elected.
     pub(super) fn step_down(&mut self, now: Duration, random: &mut Rng) -> Option<usize> {
         self.change = None;
         let leader = self.leader.take()?;
+        self.note_leader_lost(now);
         self.peers[leader].campaign = Some(now + election_wait(&ELECTION_TICKS, random));
         Some(leader)
     }
 
     /// The leader that nobody hears steps down if its time has come and its store acts.
-    pub(super) fn step_down_unheard(&mut self, now: Duration, acts: &[bool], random: &mut Rng) -> Option<usize> {
+    pub(super) fn step_down_unheard(
+        &mut self,
+        now: Duration,
+        acts: impl Fn(usize) -> bool,
+        random: &mut Rng,
+    ) -> Option<usize> {
         let peers = &self.peers;
-        let unheard = self.unheard.take_if(|unheard| now >= unheard.until && acts[peers[unheard.peer].store])?;
+        let unheard = self.unheard.take_if(|unheard| now >= unheard.until && acts(peers[unheard.peer].store))?;
         self.peers[unheard.peer].campaign = Some(now + election_wait(&ELECTION_TICKS, random));
         Some(unheard.peer)
     }
@@ -267,10 +343,10 @@ impl Region {
     pub(super) fn next_campaign(
         &mut self,
         now: Duration,
-        acts: &[bool],
+        acts: impl Fn(usize) -> bool,
         random: &mut Rng,
     ) -> Option<(usize, Duration)> {
-        let due = |peer: &Peer| peer.campaign.filter(|at| now >= *at && acts[peer.store]);
+        let due = |peer: &Peer| peer.campaign.filter(|at| now >= *at && acts(peer.store));
         let (index, at) = self.peers.iter().enumerate().find_map(|(index, peer)| Some((index, due(peer)?)))?;
         self.peers[index].campaign = Some(now + election_wait(&ELECTION_TICKS, random));
         Some((index, at))
@@ -280,12 +356,13 @@ impl Region {
     fn await_election(&mut self, heard: Duration, ticks: &Range<u32>, links: &[StoreLink], random: &mut Rng) {
         self.change = None;
         if !self.has_quorum(links) {
-            for peer in self.peers.iter_mut().filter(|peer| links[peer.store].serves.is_ok()) {
+            for peer in self.peers.iter_mut().filter(|peer| peer.votes() && links[peer.store].serves.is_ok()) {
                 peer.campaign = Some(heard + election_wait(ticks, random));
             }
             return;
         }
-        let voters = self.peers.iter().enumerate().filter(|(_, peer)| links[peer.store].serves.is_ok());
+        let can_win = |peer: &Peer| peer.votes() && links[peer.store].serves.is_ok();
+        let voters = self.peers.iter().enumerate().filter(|(_, peer)| can_win(peer));
         let first = voters.map(|(index, _)| (heard + election_wait(ticks, random), index)).min();
         self.change = first.map(|(at, index)| (at, Change::Elect(index)));
     }
@@ -294,11 +371,12 @@ impl Region {
     pub(super) fn lead(&mut self, winner: usize, now: Duration, links: &[StoreLink]) {
         self.term += 1;
         self.leader = Some(winner);
+        self.note_leader(now, links);
         self.leader_since = now;
         self.change = None;
         self.next_heartbeat = now;
         for (index, peer) in self.peers.iter_mut().enumerate() {
-            peer.lagging = index != winner && !links[peer.store].connected;
+            peer.lagging = index != winner && (!links[peer.store].connected || peer.snapshot.is_some());
             if links[peer.store].serves.is_ok() {
                 peer.campaign = None;
             }
@@ -309,7 +387,7 @@ impl Region {
     pub(super) fn reconnect(&mut self, store: usize, now: Duration) {
         let Some(index) = self.peer_on(store) else { return };
         let peer = &mut self.peers[index];
-        peer.lagging = false;
+        peer.lagging = peer.snapshot.is_some();
         if self.leader.is_some() && (peer.pending || peer.down_seconds.is_some()) {
             self.next_heartbeat = now;
         }

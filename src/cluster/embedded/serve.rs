@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -126,7 +125,7 @@ async fn listen(cluster: Arc<EmbeddedCluster>, endpoint: Endpoint, listener: Tcp
 
 fn refuses(cluster: &EmbeddedCluster, authority: &str) -> bool {
     let anything = Request::get(authority, "/", NO_TIMEOUT);
-    matches!(api::answer(&cluster.model(), &anything), Err(HttpError::Refused { .. }))
+    matches!(api::reach(&cluster.model(), &anything), Err(HttpError::Refused { .. }))
 }
 
 /// The next connection; none ever comes where nothing listens.
@@ -166,20 +165,30 @@ async fn reply(cluster: &EmbeddedCluster, authority: &str, request: hyper::Reque
 async fn understood(authority: &str, request: hyper::Request<Incoming>) -> Result<Request, StatusCode> {
     let (head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    match head.method {
-        Method::GET | Method::HEAD => return Ok(Request::get(authority, path, NO_TIMEOUT)),
-        Method::POST => {}
-        _ => return Err(StatusCode::METHOD_NOT_ALLOWED),
-    }
     let body = Limited::new(body, LARGEST_BODY).collect().await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?.to_bytes();
     let body = std::str::from_utf8(&body).map_err(|_| StatusCode::BAD_REQUEST)?;
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-    if authority == prometheus::AUTHORITY && head.headers.get(CONTENT_TYPE) == Some(&form) {
+    if head.method == Method::POST
+        && head.headers.get(CONTENT_TYPE) == Some(&form)
+        && path_takes_forms(authority, &path)
+    {
         let separator = if path.contains('?') { '&' } else { '?' };
         return Ok(Request::get(authority, format!("{path}{separator}{body}"), NO_TIMEOUT));
     }
-    let body = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_str(body) };
-    Ok(Request::post(authority, path, body.map_err(|_| StatusCode::BAD_REQUEST)?, NO_TIMEOUT))
+    // What comes back to a HEAD is what comes back to a GET, without the body.
+    let method = if head.method == Method::HEAD { Method::GET } else { head.method };
+    let body = if body.is_empty() { None } else { Some(serde_json::from_str(body)) };
+    let header = |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
+    Ok(Request {
+        headers: head.headers.iter().filter_map(header).collect(),
+        body: body.transpose().map_err(|_| StatusCode::BAD_REQUEST)?,
+        ..Request::new(method, authority, path, NO_TIMEOUT)
+    })
+}
+
+/// Prometheus reads queries from forms, and PD hands some of its requests on to it.
+fn path_takes_forms(authority: &str, path: &str) -> bool {
+    authority == prometheus::AUTHORITY || path.starts_with("/pd/api/v1/metric/")
 }
 
 /// Waits in the model's time, which here runs by itself; for ever where the node hangs.
@@ -187,8 +196,8 @@ async fn wait_for_answer(cluster: &EmbeddedCluster, request: &Request) -> Result
     let began = cluster.model().now;
     loop {
         {
-            let model = cluster.model();
-            match api::answer(&model, request) {
+            let mut model = cluster.model();
+            match api::answer(&mut model, request) {
                 Ok(Answer::Now(response)) => return Ok(response),
                 Ok(Answer::Later(Some((patience, response)))) if model.now >= began + patience => return Ok(response),
                 Ok(Answer::Later(_)) => {}

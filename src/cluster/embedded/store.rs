@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::process::Process;
 use super::region::StoreLink;
+use super::resources::Resources;
 use crate::reading::NodeName;
 
 /// A store reports to PD this often (`tikv:components/raftstore/src/store/config.rs`,
@@ -11,6 +12,9 @@ use crate::reading::NodeName;
 pub(super) const STORE_HEARTBEAT: Duration = Duration::from_secs(10);
 /// From the start of the process to `TiKV is ready to serve` (fixtures/recordings/store-kill.log.gz: 0.57 s).
 pub(super) const START_UP: Duration = Duration::from_millis(570);
+/// From the start of the process of a store that PD has removed to its end (fixtures/recordings/
+/// remedy-unsafe-recovery.log.gz: 0.25 s).
+pub(super) const REFUSED_AFTER: Duration = Duration::from_millis(250);
 /// From ready to the first connection of another store, which tries again each second or so
 /// (fixtures/recordings/store-kill.log.gz: 0.9 s, `connection established`).
 pub(super) const CONNECTED_AFTER: Duration = Duration::from_millis(900);
@@ -21,8 +25,6 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const PERSIST_INTERVAL: Duration = Duration::from_mins(5);
 /// A store silent for longer is Disconnected (`pd:pkg/core/store.go`, `storeDisconnectDuration`).
 pub(super) const DISCONNECTED_AFTER: Duration = Duration::from_secs(20);
-/// A store silent for longer is Down (`pd:pkg/schedule/config/config.go`, `max-store-down-time`).
-pub(super) const DOWN_AFTER: Duration = Duration::from_mins(30);
 
 /// What a heartbeat says of a store.
 #[derive(Debug, Clone, Copy)]
@@ -37,11 +39,43 @@ pub(super) struct Stats {
     pub(super) cause_value: f64,
 }
 
+/// Where a store stands in the cluster (`kvproto:proto/metapb.proto`, `NodeState`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum NodeState {
+    /// It is new.
+    Preparing = 0,
+    #[default]
+    Serving = 1,
+    /// Its regions are moved away: `Offline` in PD's older words.
+    Removing = 2,
+    /// It has left for good: `Tombstone`.
+    Removed = 3,
+}
+
+impl NodeState {
+    /// Whether it is to stay: `Up`.
+    pub(super) fn is_up(self) -> bool {
+        matches!(self, Self::Preparing | Self::Serving)
+    }
+
+    /// Whether it has left.
+    pub(super) fn is_removed(self) -> bool {
+        self == Self::Removed
+    }
+}
+
 /// What PD knows of a store.
 #[derive(Debug, Clone, Default)]
 pub(super) struct View {
     /// The store has told PD of itself.
     pub(super) registered: bool,
+    pub(super) node_state: NodeState,
+    /// It was removed by force, and cannot be taken back.
+    pub(super) physically_destroyed: bool,
+    /// How many leaders and regions PD shows for good of a store that was removed.
+    pub(super) counts_at_removal: Option<(usize, usize)>,
+    /// How slow its disk is, from 1 to 100; 0 while it has said nothing of it.
+    pub(super) slow_score: u64,
     /// When its process started by its own clock, in Unix seconds.
     pub(super) start_timestamp: i64,
     pub(super) last_heartbeat: Option<Duration>,
@@ -58,19 +92,34 @@ pub(super) struct View {
 }
 
 impl View {
-    /// The state's name, as of now.
-    pub(super) fn state_name(&self, now: Duration) -> &'static str {
-        let age = self.last_heartbeat.map(|heartbeat| now.saturating_sub(heartbeat));
-        match age {
-            Some(age) if age <= DISCONNECTED_AFTER => "Up",
-            Some(age) if age <= DOWN_AFTER => "Disconnected",
-            _ => "Down",
+    /// How long PD has heard nothing; none if it never heard anything.
+    pub(super) fn silence(&self, now: Duration) -> Option<Duration> {
+        self.last_heartbeat.map(|heartbeat| now.saturating_sub(heartbeat))
+    }
+
+    /// Whether PD has heard of it of late.
+    pub(super) fn is_connected(&self, now: Duration) -> bool {
+        self.silence(now).is_some_and(|silence| silence <= DISCONNECTED_AFTER)
+    }
+
+    /// The state's name, as of now; a store silent for longer than `max_store_down_time` is Down.
+    pub(super) fn state_name(&self, now: Duration, max_store_down_time: Duration) -> &'static str {
+        if self.node_state == NodeState::Removing {
+            "Offline"
+        } else if self.node_state.is_removed() {
+            "Tombstone"
+        } else if self.silence(now).is_none_or(|silence| silence > max_store_down_time) {
+            "Down"
+        } else if self.is_connected(now) {
+            "Up"
+        } else {
+            "Disconnected"
         }
     }
 
     /// Whether PD may move leaders to the store.
     pub(super) fn is_target(&self, now: Duration) -> bool {
-        self.state_name(now) == "Up" && self.stopping.is_none() && self.stats.is_some_and(|stats| !stats.busy)
+        self.is_connected(now) && self.stopping.is_none() && self.stats.is_some_and(|stats| !stats.busy)
     }
 
     fn take(&mut self, stats: Stats, now: Duration) {
@@ -128,6 +177,7 @@ pub(super) struct Store {
     pub(super) capacity: u64,
     /// Bytes.
     pub(super) used: u64,
+    pub(super) resources: Resources,
     pub(super) view: View,
 }
 
@@ -148,6 +198,7 @@ impl Store {
             busy: true,
             capacity,
             used,
+            resources: Resources::recorded(),
             view: View::default(),
         }
     }
@@ -167,17 +218,21 @@ impl Store {
         self.ready.is_some() && self.process.acts()
     }
 
-    /// What regions need to know of it.
+    /// What regions need to know of it. With one that was removed nobody talks.
     pub(super) fn link(&self) -> StoreLink {
+        let removed = self.view.node_state.is_removed();
         let silent = || self.process.silent_since().or(self.process.running_since()).unwrap_or_default();
-        StoreLink { serves: if self.serves() { Ok(()) } else { Err(silent()) }, connected: self.connected }
+        StoreLink {
+            serves: if self.serves() && !removed { Ok(()) } else { Err(silent()) },
+            connected: self.connected && !removed,
+        }
     }
 
     /// Sends the heartbeat that is due. It is lost if PD cannot be reached.
     pub(super) fn heartbeat(&mut self, pd_reachable: bool, jitter: f64) {
         let at = self.next_heartbeat;
         self.next_heartbeat += STORE_HEARTBEAT;
-        if pd_reachable {
+        if pd_reachable && !self.view.node_state.is_removed() {
             self.report(at, jitter);
         }
     }

@@ -4,6 +4,8 @@ mod invariants;
 mod knowledge;
 mod observe;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{ClusterSpec, Leads, Manual, Role, Subject};
@@ -18,13 +20,16 @@ pub struct Etcd;
 /// The Compose file and what it mounts, so that the binary needs no folder beside it.
 const PROJECT: Project = Project {
     file: include_str!("../../../compose/etcd.yaml"),
+    low_limits: None,
     mounted: &[("etcd-prometheus.yml", include_str!("../../../compose/etcd-prometheus.yml"))],
+    well_within: Duration::from_secs(90),
 };
 
 static MANUAL: Manual = Manual {
     name: "etcd",
     backends: &[Backend::Compose],
-    roles: &[Role { name: "etcd", usual: 3, allowed: 3..=3, leads: Leads::OneGroup }],
+    roles: &[Role { name: "etcd", usual: 3, allowed: 3..=3, in_containers: 3, leads: Leads::OneGroup }],
+    takes_load: false,
     invariants: invariants::INVARIANTS,
     headline: &["status_api"],
     categories: knowledge::CATEGORIES,

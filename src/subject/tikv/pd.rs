@@ -141,7 +141,8 @@ pub(super) async fn hear(cluster: &dyn Cluster, pds: &[&Node]) -> Heard {
     Heard { members, health, stores }
 }
 
-async fn ask_each<T: DeserializeOwned>(
+/// Asks every member the same question at once.
+pub(super) async fn ask_each<T: DeserializeOwned>(
     cluster: &dyn Cluster,
     pds: &[&Node],
     path: &str,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use operator_run::clock::{after, span_between};
 use operator_run::cluster::embedded::EmbeddedCluster;
-use operator_run::cluster::{Cluster, Fault, Undo};
+use operator_run::cluster::{Cluster, Fault, FaultKind, Undo};
 
 use crate::promql::samples::fixture;
 
@@ -57,7 +57,7 @@ async fn run(fault: &str, cluster: EmbeddedCluster, victim: &str) -> Run {
     let start = cluster.clock().now();
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch")]
     let fault_at = start.as_millisecond() as f64 / 1000.0;
-    cluster.inject(&Fault::Kill { node: victim.into() }).await.unwrap();
+    cluster.inject(&Fault::new(FaultKind::Kill, victim.into())).await.unwrap();
     let until = async |seconds: f64| {
         let until = after(start, Duration::from_secs_f64(seconds));
         cluster.clock().sleep(span_between(cluster.clock().now(), until)).await;

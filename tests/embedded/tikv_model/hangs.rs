@@ -78,17 +78,17 @@ async fn a_paused_store_goes_on_as_it_was() {
 
 #[tokio::test]
 async fn a_short_pause_changes_nothing() {
-    for kind in [FaultKind::Pause, FaultKind::Partition] {
+    for kind in [FaultKind::Pause, FaultKind::CUT_OFF] {
         let cluster = up(2).await;
         let (store, leader) = (most_leaders(&cluster).await, pd_leader(&cluster).await);
         let before = store_of(&cluster, &store).await["status"]["leader_count"].clone();
         let start = cluster.clock().now();
         for node in [&store, &leader] {
-            cluster.inject(&Fault::new(kind, node.as_str().into())).await.unwrap();
+            cluster.inject(&Fault::new(kind.clone(), node.as_str().into())).await.unwrap();
         }
         wait(&cluster, 2.5).await;
         for node in [&store, &leader] {
-            cluster.heal(&Fault::new(kind, node.as_str().into()).undo()).await.unwrap();
+            cluster.heal(&Fault::new(kind.clone(), node.as_str().into()).undo()).await.unwrap();
         }
         wait(&cluster, 30.0).await;
         assert_eq!(pd_leader(&cluster).await, leader);

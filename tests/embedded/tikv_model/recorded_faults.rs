@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use operator_run::clock::{after, span_between};
 use operator_run::cluster::embedded::{EmbeddedCluster, Topology};
-use operator_run::cluster::{Cluster, Fault, FaultKind, ProcessState};
+use operator_run::cluster::{Cluster, Fault, FaultKind, LoadSpec, ProcessState};
 
 use tokio_util::sync::CancellationToken;
 
@@ -75,7 +75,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "store-partition",
-        kind: FaultKind::Partition,
+        kind: FaultKind::CUT_OFF,
         struck: &[("tikv2", 0.0)],
         phase: 6.1,
         load: false,
@@ -165,7 +165,7 @@ impl Fate {
             self.done = true;
             cluster.inject(&self.fault).await.unwrap();
         }
-        let ended = matches!(cluster.process(self.fault.node()).await.unwrap(), ProcessState::Exited { .. });
+        let ended = matches!(cluster.process(self.fault.node().unwrap()).await.unwrap(), ProcessState::Exited { .. });
         if self.done && until == Until::Ended && ended && self.heal_at.is_none() {
             self.heal_at = Some(now + RESTART);
         }
@@ -189,14 +189,18 @@ struct Run {
 }
 
 async fn run(row: &Row, load: bool, healed_at: f64, times: &[f64]) -> Run {
-    let cluster = EmbeddedCluster::new(Topology { load, seed: row.seed, ..Topology::default() });
+    let cluster = EmbeddedCluster::new(Topology {
+        load: load.then_some(LoadSpec::RECORDED),
+        seed: row.seed,
+        ..Topology::default()
+    });
     cluster.up(&CancellationToken::new()).await.unwrap();
     let cast = cast(&cluster, row).await;
     reach_phase(&cluster, &cast[row.struck[0].0], row.phase).await;
     let start = cluster.clock().now();
     let mut polls = vec![poll(&cluster, -0.1).await];
     let fate = |(node, due): &(&'static str, f64)| Fate {
-        fault: Fault::new(row.kind, cast[node].as_str().into()),
+        fault: Fault::new(row.kind.clone(), cast[node].as_str().into()),
         due: *due,
         done: false,
         heal_at: (row.until == Until::Healed).then_some(healed_at),
@@ -390,7 +394,7 @@ async fn logs_say_what_the_recorded_ones_say() {
         }
         let always = ["connection aborted", "connection abort", "broadcasting unreachable", "wait connect timeout"];
         let restarted = ["Welcome to TiKV", "TiKV is ready to serve", "put store ok"];
-        let restarted = restarted.iter().filter(|_| row.kind != FaultKind::Partition);
+        let restarted = restarted.iter().filter(|_| row.kind != FaultKind::CUT_OFF);
         for message in always.iter().chain(restarted).chain(words.iter()).chain(&["connection established"]) {
             assert!(said.contains(*message), "{name}: nobody wrote {message:?}: {said:?}");
         }

@@ -1,5 +1,6 @@
 //! What nodes keep for their `/metrics` between two scrapes: counters, and gauges that they set now and then.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::Topology;
@@ -14,7 +15,7 @@ const FLUSH: Duration = Duration::from_secs(10);
 
 /// What a member of PD keeps. It begins anew with its process.
 #[derive(Debug, Clone, Default)]
-pub(super) struct MemberMetrics {
+pub(in super::super) struct MemberMetrics {
     process: Option<Duration>,
     /// The term in which it last saw a leader of etcd, and who that was.
     seen: Option<(u64, usize)>,
@@ -23,6 +24,10 @@ pub(super) struct MemberMetrics {
     pub(super) has_led: bool,
     /// The heartbeats of regions that it took from each store.
     pub(super) region_heartbeats: Vec<u64>,
+    /// What became of operators, by event and by who wanted them.
+    pub(in super::super) operators: BTreeMap<(&'static str, &'static str), u64>,
+    /// What the rule checker found, by event.
+    pub(in super::super) rule_checker: BTreeMap<&'static str, u64>,
 }
 
 impl MemberMetrics {
@@ -47,7 +52,7 @@ pub(super) struct StoreMetrics {
 /// What all nodes keep.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Metrics {
-    pub(super) members: Vec<MemberMetrics>,
+    pub(in super::super) members: Vec<MemberMetrics>,
     pub(super) stores: Vec<StoreMetrics>,
     /// What PD's leader last said of the cluster, and who that was.
     pub(super) cluster: Option<(usize, ClusterGauges)>,

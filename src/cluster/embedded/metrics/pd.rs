@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::super::bodies::{APPROXIMATE_SIZE, LOW_SPACE_RATIO, known_regions, region_score};
+use super::super::bodies::{APPROXIMATE_SIZE, known_regions, region_score};
 use super::super::model::Model;
+use super::super::pd_config::ScheduleConfig;
 use super::super::region::Region;
-use super::super::store::{DISCONNECTED_AFTER, DOWN_AFTER, Store};
+use super::super::store::{DISCONNECTED_AFTER, Store};
 use super::families::{
     CLUSTER_HEALTH, CLUSTER_METADATA, CLUSTER_STATUS, ETCD_HAS_LEADER, ETCD_ID, ETCD_IS_LEADER, ETCD_LEADER_CHANGES,
     MEMBER_ROLE, REGION_HEARTBEAT, REGIONS_STATUS, START_TIME, STORE_STATUS, TSO_ROLE,
@@ -54,7 +55,8 @@ impl ClusterGauges {
             }
         }
         let known = model.stores.iter().zip(counts).filter(|(store, _)| store.view.registered);
-        let mut stores: Vec<StoreGauges> = known.map(|(store, counts)| store_gauges(store, counts, now)).collect();
+        let mut stores: Vec<StoreGauges> =
+            known.map(|(store, counts)| store_gauges(store, counts, &model.config.schedule, now)).collect();
         stores.sort_by(|left, right| left.address.cmp(&right.address));
         let health = model.members.iter().map(|member| (member.name.to_string(), flag(member.serves(now))));
         Self { stores, regions: region_gauges(model), health: health.collect() }
@@ -62,16 +64,16 @@ impl ClusterGauges {
 }
 
 /// One of five, as `pd:pkg/statistics/store_collection.go` tells them apart; none is slow here.
-fn store_gauges(store: &Store, (regions, leaders): (u64, u64), now: Duration) -> StoreGauges {
+fn store_gauges(store: &Store, (regions, leaders): (u64, u64), config: &ScheduleConfig, now: Duration) -> StoreGauges {
     let age = store.view.last_heartbeat.map_or(Duration::MAX, |heartbeat| now.saturating_sub(heartbeat));
-    let down = age >= DOWN_AFTER;
+    let down = age >= config.max_store_down_time;
     let unhealthy = !down && age > UNHEALTHY_AFTER;
     let disconnected = !down && !unhealthy && age > DISCONNECTED_AFTER;
     let stats = store.view.stats;
     let (capacity, used) = stats.map_or((0, 0), |stats| (stats.capacity, stats.used));
     let available = capacity.saturating_sub(used);
     let plenty = regions < SMALL_CLUSTER && available > ENOUGH_SPACE;
-    let scarce = number(available) < number(capacity) * (1.0 - LOW_SPACE_RATIO);
+    let scarce = number(available) < number(capacity) * (1.0 - config.low_space_ratio);
     let size = regions * APPROXIMATE_SIZE;
     StoreGauges {
         id: store.id.to_string(),
@@ -102,7 +104,7 @@ fn store_gauges(store: &Store, (regions, leaders): (u64, u64), now: Duration) ->
             ("leader_size", number(leaders * APPROXIMATE_SIZE)),
             ("learner_count", 0.0),
             ("region_count", number(regions)),
-            ("region_score", region_score(capacity, available, size)),
+            ("region_score", region_score(capacity, available, size, config.low_space_ratio)),
             ("region_size", number(size)),
             ("store_available", number(available)),
             ("store_capacity", number(capacity)),

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::go_format;
 use super::super::model::Model;
+use super::super::parameters::Parameters;
 use super::super::promql::{Curve, Element, Point, Query, QueryError, Value, number};
 use super::{INTERVAL, Prometheus, TIMEOUT, Target, instant, milliseconds};
 use crate::http::{Request, Response};
@@ -50,19 +51,7 @@ fn text(status: u16, body: &str) -> Response {
     Response { status, content_type: "text/plain; charset=utf-8".to_owned(), body: body.to_owned() }
 }
 
-/// The parameters of a request, decoded.
-struct Parameters(Vec<(String, String)>);
-
 impl Parameters {
-    fn read(query: &str) -> Self {
-        let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        Self(pairs.map(|(name, value)| (decoded(name), decoded(value))).collect())
-    }
-
-    fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value)
-    }
-
     fn time(&self, name: &str) -> Result<i64, String> {
         time(self.get(name)).ok_or_else(|| format!("cannot parse {:?} to a valid timestamp", self.get(name)))
     }
@@ -78,25 +67,6 @@ impl Parameters {
         }
         self.span("timeout").map(|_| ()).map_err(|error| invalid("timeout", error))
     }
-}
-
-/// What `%41` and `+` stand for.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let mut ahead = rest.clone();
-        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-        match (byte, digit(ahead.next()), digit(ahead.next())) {
-            (b'%', Some(high), Some(low)) => {
-                bytes.push(u8::try_from(high * 16 + low).unwrap_or_default());
-                rest = ahead;
-            }
-            (b'+', _, _) => bytes.push(b' '),
-            _ => bytes.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Milliseconds of a number of seconds, which must be near enough to now for them to be exact.

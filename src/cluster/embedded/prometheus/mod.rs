@@ -101,8 +101,7 @@ fn milliseconds(since_start: Duration) -> i64 {
 fn scrape(model: &Model, target: &mut Target, storage: &mut Storage) {
     let at = milliseconds(target.next);
     let place = target.instance.split_once(':').and_then(|(host, _)| model.place(host));
-    let failure =
-        place.map_or_else(|| Some("no such node".to_owned()), |place| failure(model, place, &target.instance));
+    let failure = failure(model, &target.instance);
     storage.append(target.up, Point { at, value: if failure.is_none() { 1.0 } else { 0.0 } });
     let gone = match place.filter(|_| failure.is_none()) {
         Some(place) => take_samples(model, place, target, at, storage),
@@ -115,15 +114,10 @@ fn scrape(model: &Model, target: &mut Target, storage: &mut Storage) {
 }
 
 /// Why a scrape of a node has no answer now, in Prometheus' words; nothing if it has one.
-fn failure(model: &Model, place: Place, instance: &str) -> Option<String> {
-    let path = match place {
-        Place::Pd(_) => "/pd/api/v1/ping",
-        Place::Tikv(_) => "/status",
-    };
-    // Whether there is an answer at all is the same for every path that a node answers by itself.
-    let reason = match nodes::answer(model, &Request::get(instance, path, TIMEOUT)) {
-        Ok(nodes::Answer::Now(_)) => return None,
-        Ok(nodes::Answer::Later(_)) | Err(HttpError::TimedOut { .. }) => "context deadline exceeded",
+fn failure(model: &Model, instance: &str) -> Option<String> {
+    let reason = match nodes::reach(model, &Request::get(instance, "/metrics", TIMEOUT)) {
+        Ok(nodes::Reached::Prometheus | nodes::Reached::Answers(_)) => return None,
+        Ok(nodes::Reached::Hangs) | Err(HttpError::TimedOut { .. }) => "context deadline exceeded",
         Err(HttpError::Refused { .. }) => "connect: connection refused",
         Err(_) => "no such host",
     };

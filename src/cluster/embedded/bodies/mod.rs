@@ -204,7 +204,7 @@ fn store(model: &Model, index: usize) -> StoreBody {
         deploy_path: "/",
         last_heartbeat: u64::try_from(heard.as_nanosecond()).unwrap_or_default(),
         node_state: 1,
-        state_name: store.view.state_name(model.now),
+        state_name: store.view.state_name(model.now, model.config.schedule.max_store_down_time),
     };
     StoreBody { store: meta, status: status(model, index, store, heard) }
 }
@@ -228,7 +228,12 @@ fn status(model: &Model, index: usize, store: &Store, heard: jiff::Timestamp) ->
         leader_size: led as u64 * APPROXIMATE_SIZE,
         region_count: count,
         region_weight: 1,
-        region_score: region_score(capacity, available, count as u64 * APPROXIMATE_SIZE),
+        region_score: region_score(
+            capacity,
+            available,
+            count as u64 * APPROXIMATE_SIZE,
+            model.config.schedule.low_space_ratio,
+        ),
         region_size: count as u64 * APPROXIMATE_SIZE,
         pending_peer_count: peers().filter(|peer| peer.pending).count() as u64,
         slow_score: stats.map(|_| 1),
@@ -247,16 +252,14 @@ fn status(model: &Model, index: usize, store: &Store, heard: jiff::Timestamp) ->
 
 /// The size of a small region, in MiB: PD never shows less than 1.
 pub(super) const APPROXIMATE_SIZE: u64 = 1;
-/// `low-space-ratio` (`pd:pkg/schedule/config/config.go`).
-pub(super) const LOW_SPACE_RATIO: f64 = 0.8;
 
 /// PD's score of a store by its space, formula v2 (`pd:pkg/core/store.go`, `regionScoreV2`). Space in bytes, size in
 /// MiB.
 #[expect(clippy::cast_precision_loss, reason = "PD computes in float64 too")]
-pub(super) fn region_score(capacity: u64, available: u64, size: u64) -> f64 {
+pub(super) fn region_score(capacity: u64, available: u64, size: u64, low_space_ratio: f64) -> f64 {
     const GIB: f64 = (1_u64 << 30) as f64;
     let (capacity, available, size) = (capacity as f64 / GIB, available as f64 / GIB, size as f64);
-    let floor = (capacity * (1.0 - LOW_SPACE_RATIO)).max(50.0);
+    let floor = (capacity * (1.0 - low_space_ratio)).max(50.0);
     if capacity < 1.0 || available >= capacity {
         size
     } else if available > floor {
@@ -370,8 +373,8 @@ mod tests {
         // fixtures/recordings/baseline-pd-api.json: 20 GiB, 270.8 MiB of them used, 24 regions of 1 MiB; PD smooths
         // what is available, hence not to the last digit.
         let capacity = 20 << 30;
-        let score = region_score(capacity, capacity - 283_953_562, 24);
+        let score = region_score(capacity, capacity - 283_953_562, 24, 0.8);
         assert!((score / 6_052_767_491.827 - 1.0).abs() < 1e-3, "{score}");
-        assert!((region_score(0, 0, 24) - 24.0).abs() < 1e-9);
+        assert!((region_score(0, 0, 24, 0.8) - 24.0).abs() < 1e-9);
     }
 }

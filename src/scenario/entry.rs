@@ -1,0 +1,243 @@
+//! The types of a fault in a scenario file: one key for each kind, with the target and what else there is to say of it.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::model::Until;
+use crate::cluster::{Direction, FaultKind};
+use crate::reading::NodeName;
+use crate::units::{Rate, Shift, Size, Span};
+
+/// One fault: what is done, when, and until when.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FaultEntry {
+    /// SIGKILL to the process of a node.
+    #[serde(default)]
+    pub kill: Option<ToNode>,
+    /// SIGTERM to the process of a node: it ends in order. It counts as done when the process has ended.
+    #[serde(default)]
+    pub stop: Option<ToNode>,
+    /// SIGSTOP to the process of a node: it exists and does nothing.
+    #[serde(default)]
+    pub pause: Option<ToNode>,
+    /// SIGTERM to the process of a node, which is started again when it has ended. It counts as done then.
+    #[serde(default)]
+    pub restart: Option<ToNode>,
+    /// SIGKILL to the process of a node, which is started again, and again killed, until the fault ends.
+    #[serde(default)]
+    pub flap: Option<Flap>,
+    /// A node is cut off: from all others and from the observer, or from some nodes only.
+    #[serde(default)]
+    pub partition: Option<Partition>,
+    /// Every packet that a node sends comes later.
+    #[serde(default)]
+    pub delay: Option<Slower>,
+    /// Some of the packets that a node sends, or that are sent to it, are lost.
+    #[serde(default)]
+    pub loss: Option<Loss>,
+    /// Every write to the disk of a node takes longer.
+    #[serde(default)]
+    pub slow_disk: Option<Slower>,
+    /// The disk of a node is filled up by others.
+    #[serde(default)]
+    pub fill_disk: Option<FillDisk>,
+    /// A node gets only so much of the processors.
+    #[serde(default)]
+    pub limit_cpu: Option<LimitCpu>,
+    /// The kernel ends the process of a node when it takes more memory than this.
+    #[serde(default)]
+    pub limit_memory: Option<LimitMemory>,
+    /// The clock of a node shows another time.
+    #[serde(default)]
+    pub shift_clock: Option<ShiftClock>,
+    /// Another client writes one key that a node leads.
+    #[serde(default)]
+    pub hot_key: Option<HotKey>,
+    /// Whoever places the data stops doing so: PD's `halt-scheduling` is set. It has no target.
+    #[serde(default)]
+    pub halt_scheduling: Option<HaltScheduling>,
+    /// When, from the end of the steady time.
+    #[serde(default = "immediately")]
+    pub at: Span,
+    /// Until when.
+    #[serde(default)]
+    pub until: Until,
+}
+
+fn immediately() -> Span {
+    Span(Duration::ZERO)
+}
+
+impl FaultEntry {
+    /// What is done, and to which node if it is done to one: of an entry that was checked, exactly one.
+    pub fn acts(&self) -> impl Iterator<Item = (FaultKind, Option<&Target>)> {
+        fn act<A>(act: Option<&A>, read: impl Fn(&A) -> (FaultKind, &Target)) -> Option<(FaultKind, Option<&Target>)> {
+            act.map(|act| {
+                let (kind, target) = read(act);
+                (kind, Some(target))
+            })
+        }
+        let halt = self.halt_scheduling.as_ref().map(|_| (FaultKind::HaltScheduling, None));
+        [
+            act(self.kill.as_ref(), |to| (FaultKind::Kill, &to.target)),
+            act(self.stop.as_ref(), |to| (FaultKind::Stop, &to.target)),
+            act(self.pause.as_ref(), |to| (FaultKind::Pause, &to.target)),
+            act(self.restart.as_ref(), |to| (FaultKind::Restart, &to.target)),
+            act(self.flap.as_ref(), |to| (FaultKind::Flap { up: to.up, down: to.down }, &to.target)),
+            act(self.partition.as_ref(), |to| {
+                (FaultKind::Partition { from: to.from.clone(), direction: to.direction }, &to.target)
+            }),
+            act(self.delay.as_ref(), |to| (FaultKind::Delay { by: to.by }, &to.target)),
+            act(self.loss.as_ref(), |to| (FaultKind::Loss { percent: to.percent }, &to.target)),
+            act(self.slow_disk.as_ref(), |to| (FaultKind::SlowDisk { by: to.by }, &to.target)),
+            act(self.fill_disk.as_ref(), |to| (FaultKind::FillDisk { leave: to.leave }, &to.target)),
+            act(self.limit_cpu.as_ref(), |to| (FaultKind::LimitCpu { cores: to.cores }, &to.target)),
+            act(self.limit_memory.as_ref(), |to| (FaultKind::LimitMemory { to: to.to }, &to.target)),
+            act(self.shift_clock.as_ref(), |to| (FaultKind::ShiftClock { by: to.by }, &to.target)),
+            act(self.hot_key.as_ref(), |to| (FaultKind::HotKey { rate: to.rate }, &to.target)),
+            halt,
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+/// What is done to one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToNode {
+    /// Which node.
+    pub target: Target,
+}
+
+/// A node that comes and goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Flap {
+    /// Which node.
+    pub target: Target,
+    /// How long it runs each time.
+    pub up: Span,
+    /// How long it is down each time.
+    pub down: Span,
+}
+
+/// A node that is cut off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Partition {
+    /// Which node.
+    pub target: Target,
+    /// From which nodes or roles; if it is not said, from all other nodes and the observer.
+    #[serde(default)]
+    pub from: Vec<NodeName>,
+    /// Which of its packets are lost: `in`, those that are sent to it; `out`, those that it sends; or `both`.
+    #[serde(default)]
+    pub direction: Direction,
+}
+
+/// A node for which something takes longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Slower {
+    /// Which node.
+    pub target: Target,
+    /// How much longer.
+    pub by: Span,
+}
+
+/// A node with a bad network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    /// Which node.
+    pub target: Target,
+    /// How many of a hundred packets are lost.
+    #[schemars(range(min = 1, max = 100))]
+    pub percent: u8,
+}
+
+/// A node whose disk is full, or nearly so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FillDisk {
+    /// Which node.
+    pub target: Target,
+    /// How much space is left.
+    pub leave: Size,
+}
+
+/// A node that is short of processors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitCpu {
+    /// Which node.
+    pub target: Target,
+    /// How many cores it gets; also a fraction of one.
+    pub cores: f64,
+}
+
+/// A node that is short of memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitMemory {
+    /// Which node.
+    pub target: Target,
+    /// How much memory it gets.
+    pub to: Size,
+}
+
+/// A node whose clock is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShiftClock {
+    /// Which node.
+    pub target: Target,
+    /// How much later than it is, or with a minus earlier, its clock says that it is.
+    pub by: Shift,
+}
+
+/// A key that is written very often.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HotKey {
+    /// Which node leads the key.
+    pub target: Target,
+    /// How often it is written.
+    pub rate: Rate,
+}
+
+/// Nothing more is to be said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HaltScheduling {}
+
+/// Which node a fault is done to: one by name, or one of a role by a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// The node's name.
+    #[serde(default)]
+    pub node: Option<NodeName>,
+    /// The role to pick from.
+    #[serde(default)]
+    pub role: Option<String>,
+    /// The rule to pick by.
+    #[serde(default)]
+    pub pick: Option<Pick>,
+}
+
+/// The rule that picks a node of a role when the fault is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pick {
+    /// The leader of the role's own group.
+    Leader,
+    /// The node that leads most.
+    MostLeaders,
+    /// Any, by the seed.
+    Random,
+}
