@@ -93,7 +93,7 @@ pub(super) struct Checker {
     pub(super) paused: bool,
 }
 
-/// `GET /hotspot/regions/write` and `…/read` (PD: pkg/statistics/hot_regions_stat.go).
+/// `GET /hotspot/regions/write` and `…/read` (PD: `pkg/statistics/hot_regions_stat.go`).
 #[derive(Debug, Deserialize)]
 pub(super) struct HotRegions {
     #[serde(default)]
