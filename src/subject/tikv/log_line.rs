@@ -50,6 +50,9 @@ const PARTS: &[(&str, Event)] = &[
     ("No space left on device", Event::DiskSpace),
 ];
 
+/// What stands for a source that is not known.
+const UNKNOWN_SOURCE: &str = "<unknown>";
+
 /// A line, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line<'l> {
@@ -71,11 +74,20 @@ impl<'l> Line<'l> {
         let (time, rest) = plain(text.trim_end())?;
         let at = Timestamp::strptime("%Y/%m/%d %H:%M:%S%.f %:z", time).ok()?;
         let (level, rest) = plain(rest.strip_prefix(' ')?)?;
-        let (source, rest) = plain(rest.strip_prefix(' ')?)?;
+        let (mut source, mut rest) = plain(rest.strip_prefix(' ')?)?;
+        // A part of PD with a logger of its own, such as etcd's raft, puts its name first.
+        if !source.contains(':') && source != UNKNOWN_SOURCE {
+            (source, rest) = plain(rest.strip_prefix(' ')?)?;
+        }
         let (message, rest) = token(rest.strip_prefix(" [")?, ']')?;
         let mut line = Self { at, level, source, message, fields: Vec::new() };
         let mut rest = rest.strip_prefix(']')?;
         while !rest.is_empty() {
+            // PD writes a list of no fields so.
+            if let Some(after) = rest.strip_prefix(" []") {
+                rest = after;
+                continue;
+            }
             let (name, after) = token(rest.strip_prefix(" [")?, '=')?;
             let (value, after) = token(after.strip_prefix('=')?, ']')?;
             rest = after.strip_prefix(']')?;
