@@ -22,4 +22,5 @@ mod snapshots;
 mod spy;
 mod tikv_model;
 mod tikv_recordings;
+mod tikv_symptoms;
 mod timelines;
