@@ -84,6 +84,19 @@ impl Peer {
     }
 }
 
+/// The traffic of a region in the time between two heartbeats of its leader.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Flow {
+    /// Percent of a core.
+    pub(super) cpu_usage: u64,
+    pub(super) written_bytes: u64,
+    pub(super) read_bytes: u64,
+    pub(super) written_keys: u64,
+    pub(super) read_keys: u64,
+    pub(super) written_queries: u64,
+    pub(super) read_queries: u64,
+}
+
 /// What will happen to the leadership of a region unless something comes between.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Change {
@@ -140,6 +153,8 @@ pub(super) struct Region {
     pub(super) known_leader: Option<usize>,
     /// PD's view: reported since this PD leader serves.
     pub(super) reported: bool,
+    /// PD's view: the traffic that was reported last.
+    pub(super) flow: Flow,
 }
 
 /// How long a voter waits from the last that it heard of a leader, or from when it was awakened.
@@ -207,12 +222,18 @@ impl Region {
             next_heartbeat: Duration::ZERO,
             known_leader: None,
             reported: false,
+            flow: Flow::default(),
         }
     }
 
     /// The index of the peer on a store.
     pub(super) fn peer_on(&self, store: usize) -> Option<usize> {
         self.peers.iter().position(|peer| peer.store == store)
+    }
+
+    /// Whether a peer leads, or nobody has told it yet that it does not.
+    pub(super) fn takes_itself_for_leader(&self, peer: usize) -> bool {
+        self.leader == Some(peer) || self.unheard.is_some_and(|unheard| unheard.peer == peer)
     }
 
     /// The index of the store whose peer leads.

@@ -82,6 +82,11 @@ impl Metrics {
         }
     }
 
+    /// A store more.
+    pub(in super::super) fn add_store(&mut self) {
+        self.stores.push(StoreMetrics::default());
+    }
+
     /// The clock of a member was set back; the leader has given timestamps that are ahead of it now.
     pub(in super::super) fn clock_set_back(&mut self, member: usize, leads: bool, by: Duration, now: Duration) {
         self.members[member].time_jumps += 1;
