@@ -10,6 +10,7 @@ mod compose_files;
 mod diagnosers;
 mod failures;
 mod find;
+mod load;
 mod mistakes;
 mod prometheus;
 mod promql;

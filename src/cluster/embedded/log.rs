@@ -37,19 +37,23 @@ impl Log {
 
     /// Writes a line.
     pub(super) fn write(&mut self, at: Duration, node: &NodeName, origin: Origin, message: &str, fields: Fields) {
-        let at = instant(at);
         let Origin(level, source) = origin;
-        let shown = self.clocks.get(node).map_or(at, |ahead| at + *ahead);
+        let shown = self.clocks.get(node).map_or(instant(at), |ahead| instant(at) + *ahead);
         let mut text =
             format!("[{}] [{level}] [{source}] [{}]", shown.strftime("%Y/%m/%d %H:%M:%S.%3f +00:00"), token(message));
         for (name, value) in fields {
             let written = write!(text, " [{}={}]", token(name), token(&value.to_string()));
             debug_assert!(written.is_ok(), "a String takes every write");
         }
+        self.write_text(at, node, text);
+    }
+
+    /// Writes a line that has a form of its own.
+    pub(super) fn write_text(&mut self, at: Duration, node: &NodeName, text: String) {
         if self.lines.len() == KEPT_LINES {
             self.lines.pop_front();
         }
-        self.lines.push_back(LogLine { at, node: node.clone(), text });
+        self.lines.push_back(LogLine { at: instant(at), node: node.clone(), text });
     }
 
     /// The lines since a time, oldest first.

@@ -9,6 +9,7 @@ use super::agenda::Agenda;
 use super::faults::{self, Ongoing};
 use super::layout::{self, Allocator};
 use super::lifecycle::{self, Lifecycle};
+use super::load::{self, HotRegions, Load};
 use super::log::Log;
 use super::metrics::{self, Metrics};
 use super::network::Network;
@@ -79,6 +80,7 @@ pub(super) struct Model {
     pub(super) config: PdConfig,
     /// Which of PD's schedulers and checkers run.
     pub(super) schedulers: Schedulers,
+    pub(super) load: Load,
     pub(super) log: Log,
     pub(super) metrics: Metrics,
     pub(super) prometheus: Prometheus,
@@ -118,6 +120,7 @@ impl Model {
             recovery: Recovery::default(),
             config: PdConfig::default(),
             schedulers: Schedulers::default(),
+            load: Load::new(topology.load, topology.tikv, topology.seed),
             log: Log::default(),
             metrics: Metrics::new(topology),
             prometheus: Prometheus::new(topology),
@@ -156,6 +159,7 @@ impl Model {
             .map(|index| self.stores[index].link(self.reaches_pd(index), self.network.cut_from(index)))
             .collect();
         self.all_regions_due = true;
+        self.load.touch();
     }
 
     fn step(&mut self, now: Duration) {
@@ -178,6 +182,7 @@ impl Model {
                 self.check_priorities(leader, now);
             }
         }
+        load::step(self, now);
         metrics::step(self, now);
         prometheus::step(self, now);
     }
@@ -225,6 +230,7 @@ impl Model {
                     self.ids.rebase();
                 }
                 self.schedulers.forget_pauses();
+                self.load.hot = HotRegions::default();
                 self.next_keepalive = now + KEEPALIVE;
                 self.next_priority_check = now + PRIORITY_CHECK;
             }
@@ -259,6 +265,7 @@ impl Model {
             let jitter = self.random.f64();
             self.stores[index].heartbeat(heard, jitter);
             if heard {
+                self.load.report_store(index, now);
                 shutdown::tell_pd(self, index, now);
                 disk::tell_pd(self, index, now);
             } else if process.is_cut() || !self.reaches_pd(index) || !process.acts() {
@@ -404,6 +411,7 @@ impl Model {
     }
 
     fn change_leader(&mut self, region: usize, at: Duration, change: Change) {
+        self.load.touch();
         let region = &mut self.regions[region];
         match change {
             Change::Elect(winner) => {
@@ -442,7 +450,9 @@ impl Model {
     /// A region's leader sends its heartbeat to PD.
     pub(super) fn report_region(&mut self, region: usize, now: Duration) {
         self.metrics.region_reported(self.leadership.leader(), self.regions[region].leader_store());
+        let flow = self.load.report_region(region, self.regions[region].leader_store(), now);
         let region = &mut self.regions[region];
+        region.flow = flow;
         if let Some((from, to)) = region.report(now, &self.links)
             && let Some(leader) = self.leadership.leader()
         {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use self::harm::Harm;
+use super::load::Flow;
 
 /// A region's leader reports to PD this often, and at once when its leader or its pending peers change
 /// (`tikv:components/raftstore/src/store/config.rs`, `pd-heartbeat-tick-interval`).
@@ -84,19 +85,6 @@ impl Peer {
     }
 }
 
-/// The traffic of a region in the time between two heartbeats of its leader.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Flow {
-    /// Percent of a core.
-    pub(super) cpu_usage: u64,
-    pub(super) written_bytes: u64,
-    pub(super) read_bytes: u64,
-    pub(super) written_keys: u64,
-    pub(super) read_keys: u64,
-    pub(super) written_queries: u64,
-    pub(super) read_queries: u64,
-}
-
 /// What will happen to the leadership of a region unless something comes between.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Change {
@@ -153,7 +141,7 @@ pub(super) struct Region {
     pub(super) known_leader: Option<usize>,
     /// PD's view: reported since this PD leader serves.
     pub(super) reported: bool,
-    /// PD's view: the traffic that was reported last.
+    /// PD's view: what was read and written between the last two reports.
     pub(super) flow: Flow,
 }
 

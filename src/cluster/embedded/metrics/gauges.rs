@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::Topology;
+use super::super::load::Load;
 use super::super::model::Model;
 use super::super::pd::Phase;
+use super::super::store::Store;
+use super::load::LoadMetrics;
 use super::pd::ClusterGauges;
 
 /// PD's leader sets the gauges of the cluster this often (`pd:server/cluster/cluster.go`,
@@ -58,6 +61,7 @@ pub(super) struct StoreMetrics {
     pub(super) size: Option<(u64, u64, u64)>,
     /// The heartbeats of regions that it has sent.
     pub(super) region_heartbeats: u64,
+    pub(super) load: LoadMetrics,
 }
 
 /// What all nodes keep.
@@ -92,6 +96,17 @@ impl Metrics {
         self.members[member].time_jumps += 1;
         if leads {
             self.members[member].behind = Some((now, by));
+        }
+    }
+
+    /// Brings what stores keep of their load up to date, before their pace changes.
+    pub(in super::super) fn settle_load(&mut self, stores: &[Store], load: &Load) {
+        for (index, (store, metrics)) in stores.iter().zip(&mut self.stores).enumerate() {
+            let (process, served) = (store.process.running_since(), load.served(index));
+            if metrics.load.process != process {
+                metrics.load = LoadMetrics::new(process, served);
+            }
+            metrics.load.settle(served, load.pace(index));
         }
     }
 
@@ -170,7 +185,8 @@ fn step_stores(model: &mut Model) {
     for ((store, metrics), counts) in model.stores.iter().zip(&mut model.metrics.stores).zip(counts) {
         let process = store.process.running_since();
         if metrics.process != process {
-            *metrics = StoreMetrics { process, region_heartbeats: 0, ..StoreMetrics::default() };
+            let load = std::mem::take(&mut metrics.load);
+            *metrics = StoreMetrics { process, load, ..StoreMetrics::default() };
         }
         if store.acts() {
             metrics.regions = Some(counts);

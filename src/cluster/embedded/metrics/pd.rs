@@ -7,6 +7,7 @@ use super::super::bodies::{APPROXIMATE_SIZE, known_regions};
 use super::super::model::Model;
 use super::super::pd_config::ScheduleConfig;
 use super::super::region::{Region, Role};
+use super::super::schedule::SLOW;
 use super::super::store::{DISCONNECTED_AFTER, NodeState, Stats, Store};
 use super::families::{
     CHECKER_EVENTS, CLUSTER_HEALTH, CLUSTER_METADATA, CLUSTER_STATUS, ETCD_HAS_LEADER, ETCD_ID, ETCD_IS_LEADER,
@@ -18,8 +19,6 @@ use super::{Take, epoch_seconds, flag, number};
 
 /// A store silent for longer is unhealthy, which only the metric knows (`pd:pkg/core/store.go`, `storeUnhealthyDuration`).
 const UNHEALTHY_AFTER: Duration = Duration::from_mins(10);
-/// From this score on PD calls a store slow (`pd:pkg/core/store.go`, `slowStoreThreshold`).
-const SLOW: u64 = 80;
 
 /// What one store's gauges say.
 #[derive(Debug, Clone)]
