@@ -27,4 +27,5 @@ mod tikv_invariants;
 mod tikv_model;
 mod tikv_recordings;
 mod tikv_remedies;
+mod tikv_symptoms;
 mod timelines;
