@@ -6,6 +6,7 @@ use super::Topology;
 use super::pd::Member;
 use super::process::Process;
 use super::region::{Identity, Region};
+use super::resources::Path;
 use super::store::Store;
 
 /// PD keeps so many replicas of a region (`pd:pkg/schedule/config/config.go`, `max-replicas`).
@@ -17,7 +18,7 @@ const USED: u64 = 283_953_562;
 /// The records of the load's table; its keys are split evenly.
 const RECORDS: usize = 10_000;
 /// `usertable:user` in hex: how the load's keys begin.
-const TABLE_PREFIX: &str = "757365727461626C653A75736572";
+pub(super) const TABLE_PREFIX: &str = "757365727461626C653A75736572";
 /// The bounds that PD's label rule for the default keyspace makes (`pd:pkg/keyspace/keyspace.go`), encoded, in hex.
 const KEYSPACE_BOUNDS: [&str; 4] =
     ["7200000000000000FB", "7200000100000000FB", "7800000000000000FB", "7800000100000000FB"];
@@ -35,6 +36,8 @@ pub(super) fn members(topology: &Topology, random: &mut Rng) -> Vec<Member> {
             process: Process::NEW,
             leader_priority: 0,
             log_level: "info",
+            isolated: None,
+            network: Path::CLEAR,
         })
         .collect()
 }
@@ -101,7 +104,7 @@ pub(super) fn regions(topology: &Topology, ids: &mut Allocator, random: &mut Rng
 }
 
 /// The key of a record of the load's table, in hex.
-fn record_key(record: usize) -> String {
+pub(super) fn record_key(record: usize) -> String {
     // The last twelve bytes are ASCII digits: 0x30 to 0x39.
     let digits = format!("{record:012}").replace("", "3");
     format!("{TABLE_PREFIX}{}", &digits[..digits.len() - 1])

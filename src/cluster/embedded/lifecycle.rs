@@ -20,7 +20,7 @@ const SMALL_CLUSTER: usize = 100;
 const SHARE: f64 = 0.9;
 
 /// What a store without regions uses, in bytes: two files of Raft log of 128 MiB each, which are made when it starts, and
-/// a little more. Derived: the recorded stores used 270.8 MiB, 14.5 of them in RocksDB.
+/// a little more. Derived: the recorded stores used 270.8 MiB, 14.5 of them in `RocksDB`.
 const FRESH: u64 = 257 << 20;
 
 /// Why PD does not change a store's state, in its words.

@@ -1,11 +1,11 @@
 //! The log lines of the modelled processes, in the unified format of TiKV and PD
 //! (`tikv:components/tikv_util/src/logger/formatter.rs`). Messages, fields, levels and sources are those of `fixtures/recordings/store-kill.log.gz`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::instant;
 use crate::cluster::LogLine;
@@ -25,23 +25,35 @@ pub(super) type Fields<'a> = &'a [(&'a str, &'a dyn Display)];
 #[derive(Debug, Clone, Default)]
 pub(super) struct Log {
     lines: VecDeque<LogLine>,
+    /// How far the clocks of nodes are ahead, where they are not right.
+    clocks: BTreeMap<NodeName, SignedDuration>,
 }
 
 impl Log {
+    /// The clock of a node is so far ahead.
+    pub(super) fn set_clock(&mut self, node: &NodeName, ahead: SignedDuration) {
+        self.clocks.insert(node.clone(), ahead);
+    }
+
     /// Writes a line.
     pub(super) fn write(&mut self, at: Duration, node: &NodeName, origin: Origin, message: &str, fields: Fields) {
-        let at = instant(at);
         let Origin(level, source) = origin;
+        let shown = self.clocks.get(node).map_or(instant(at), |ahead| instant(at) + *ahead);
         let mut text =
-            format!("[{}] [{level}] [{source}] [{}]", at.strftime("%Y/%m/%d %H:%M:%S.%3f +00:00"), token(message));
+            format!("[{}] [{level}] [{source}] [{}]", shown.strftime("%Y/%m/%d %H:%M:%S.%3f +00:00"), token(message));
         for (name, value) in fields {
             let written = write!(text, " [{}={}]", token(name), token(&value.to_string()));
             debug_assert!(written.is_ok(), "a String takes every write");
         }
+        self.write_text(at, node, text);
+    }
+
+    /// Writes a line that has a form of its own.
+    pub(super) fn write_text(&mut self, at: Duration, node: &NodeName, text: String) {
         if self.lines.len() == KEPT_LINES {
             self.lines.pop_front();
         }
-        self.lines.push_back(LogLine { at, node: node.clone(), text });
+        self.lines.push_back(LogLine { at: instant(at), node: node.clone(), text });
     }
 
     /// The lines since a time, oldest first.

@@ -9,14 +9,17 @@ mod acts;
 mod agenda;
 mod api;
 mod bodies;
+mod disk;
 mod faults;
 pub mod go_format;
 mod layout;
 mod lifecycle;
 mod lines;
+mod load;
 mod log;
 mod metrics;
 mod model;
+mod network;
 mod parameters;
 mod pd;
 mod pd_config;
@@ -41,6 +44,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use self::api::Answer;
+pub use self::load::ClientSecond;
 use self::model::{Model, Place, STEP};
 use self::pd::Phase;
 use self::region::Region;
@@ -146,6 +150,13 @@ impl EmbeddedCluster {
         let mut damages: Vec<Damage> = model.regions.iter().map(damage).collect();
         damages.sort_by_key(|damage| damage.region);
         damages
+    }
+
+    /// What the clients saw since they began, as far as it is kept: an hour and more. They begin when every region has
+    /// a leader.
+    #[must_use]
+    pub fn client(&self) -> Vec<ClientSecond> {
+        self.model().load.rows()
     }
 
     fn model(&self) -> MutexGuard<'_, Model> {

@@ -79,7 +79,9 @@ fn scatter_one(model: &mut Model, index: usize, peers: &mut [usize], leaders: &m
         stores.retain(|store| *store != from);
         stores.push(to);
     }
-    stores.iter().for_each(|store| peers[*store] += 1);
+    for store in &stores {
+        peers[*store] += 1;
+    }
     let moved = stores != own;
     let can_lead = |store: &usize| own.contains(store) && takes_leaders(model, *store, now);
     let target =

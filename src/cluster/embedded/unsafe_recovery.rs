@@ -18,7 +18,7 @@ use super::store::DISCONNECTED_AFTER;
 use super::{instant, region::Region};
 
 /// How long PD tries unless it is told otherwise.
-const TIMEOUT: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_mins(10);
 /// From a store's receiving the plan to a region's having its leader, in seconds: an election time-out
 /// (fixtures/recordings/remedy-unsafe-recovery.log.gz: 9.3 to 9.9).
 const FORCE_LEADER: Range<f64> = 9.3..9.95;
@@ -220,7 +220,8 @@ fn plan(model: &mut Model, now: Duration) {
         let key = format!("store {}", model.stores[store].id);
         let ids = entry.actions.entry(key).or_insert_with(|| vec!["force leader on regions: ".to_owned()]);
         let comma = if ids[0].ends_with(": ") { "" } else { ", " };
-        ids[0].push_str(&format!("{comma}{}", model.regions[index].id));
+        ids[0] += comma;
+        ids[0] += &model.regions[index].id.to_string();
     }
     model.recovery.regions = lost.into_iter().map(|(region, store)| (region, store, None)).collect();
     next_stage(model, Stage::ForceLeader, entry, now);

@@ -48,7 +48,7 @@ pub(super) fn transfer(model: &mut Model, call: &Call) -> Reply {
 }
 
 fn hand_over(model: &mut Model, from: usize, to: Option<usize>) -> Result<(), Response> {
-    if model.hand_pd_over(from, to) { Ok(()) } else { Err(nobody()) }
+    if model.hand_pd_over(from, to, model.now) { Ok(()) } else { Err(nobody()) }
 }
 
 fn nobody() -> Response {

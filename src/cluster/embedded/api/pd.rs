@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::super::bodies;
-use super::super::model::Model;
+use super::super::model::{Model, Place};
 use super::super::parameters::{Parameters, hex};
 use super::reply::{Reply, TEXT, json, plain, refusal};
 use super::{Answer, members, placement, regions, scheduling, stores};
@@ -19,11 +19,6 @@ const LEADER_WAIT: Duration = Duration::from_secs(3);
 const PING_WAIT: Duration = Duration::from_secs(3);
 const PREFIX: &str = "/pd/api/v1/";
 const READY: &str = "/pd/api/v2/ready";
-/// What every member answers by itself (`middleware.go`); of `config` only a GET.
-const LOCAL: [&str; 7] = ["admin/log", "status", "health", "ping", "version", "debug/pprof", "config"];
-/// What a member answers though no store has made a cluster yet (`pd:server/api/router.go`: without
-/// `clusterMiddleware`).
-const WITHOUT_CLUSTER: [&str; 7] = ["admin/log", "status", "health", "ping", "version", "members", "leader"];
 const NOT_BOOTSTRAPPED: &str = "[PD:cluster:ErrNotBootstrapped]TiKV cluster not bootstrapped, please start TiKV first";
 /// With this header a follower answers by itself.
 const FOLLOWER_HANDLE: &str = "PD-Allow-follower-handle";
@@ -77,14 +72,20 @@ pub(super) fn answer(model: &mut Model, member: usize, request: &Request, path: 
         return Answer::Now(ready(&Parameters::read(query)));
     }
     let Some(path) = path.strip_prefix(PREFIX) else { return Answer::Now(not_found()) };
-    let leader = model.leadership.leader();
+    let parts: Vec<&str> = path.split('/').collect();
     let follower_handle = request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(FOLLOWER_HANDLE));
-    let member = match leader {
-        _ if is_local(&request.method, path) || follower_handle => member,
+    let member = match model.leadership.leader() {
+        _ if is_local(&request.method, &parts) || follower_handle => member,
+        _ if model.members[member].isolated.is_some()
+            && !model.leadership.leads_on(member, model.members.as_slice(), model.now) =>
+        {
+            return no_leader();
+        }
+        _ if model.members[member].isolated.is_some() => member,
+        Some(leader) if !model.talk(Place::Pd(member), Place::Pd(leader)) => return Answer::Later(None),
         Some(leader) => leader,
         None => return without_leader(model),
     };
-    let parts: Vec<&str> = path.split('/').collect();
     let body = request.body.as_ref();
     let call = Call { member, path: &parts, query, parameters: Parameters::read(query), body };
     let reply = match handler(&request.method, &parts) {
@@ -92,9 +93,7 @@ pub(super) fn answer(model: &mut Model, member: usize, request: &Request, path: 
             Ok(plain(405, "", ""))
         }
         None => Ok(not_found()),
-        Some(_) if !has_cluster(model, member) && !starts_with_any(path, &WITHOUT_CLUSTER) => {
-            Err(refusal(500, NOT_BOOTSTRAPPED))
-        }
+        Some(_) if !has_cluster(model, member) && !needs_no_cluster(&parts) => Err(refusal(500, NOT_BOOTSTRAPPED)),
         Some(Handler::Reads(read)) => read(model, &call),
         Some(Handler::Changes(change)) => change(model, &call),
     };
@@ -116,16 +115,24 @@ fn ready(parameters: &Parameters) -> Response {
     }
 }
 
-fn starts_with_any(path: &str, prefixes: &[&str]) -> bool {
-    prefixes.iter().any(|prefix| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+/// What every member answers by itself (`middleware.go`).
+fn is_local(method: &Method, path: &[&str]) -> bool {
+    match path {
+        ["config"] => method == Method::GET,
+        ["admin", "log"] | ["debug", "pprof", ..] | ["status" | "health" | "ping" | "version"] => true,
+        _ => false,
+    }
 }
 
-fn is_local(method: &Method, path: &str) -> bool {
-    if path == "config" {
-        method == Method::GET
-    } else {
-        path.split('/').next() != Some("config") && starts_with_any(path, &LOCAL)
-    }
+/// What has an answer though no store has made a cluster yet (`pd:server/api/router.go`: without `clusterMiddleware`).
+fn needs_no_cluster(path: &[&str]) -> bool {
+    matches!(
+        path,
+        ["config" | "status" | "health" | "ping" | "version"]
+            | ["config", "schedule" | "replicate" | "pd-server" | "cluster-version"]
+            | ["admin", "log"]
+            | ["members" | "leader" | "cluster" | "metric", ..]
+    )
 }
 
 /// Only the leader knows the cluster, and only once a store has made one.
@@ -135,12 +142,16 @@ fn has_cluster(model: &Model, member: usize) -> bool {
 
 /// What a follower answers that finds no leader to hand the request on to.
 fn without_leader(model: &Model) -> Answer {
-    if model.leadership.believes_in_the_hung(&model.members) {
+    if model.leadership.believes_in_the_hung(&model.members, model.now) {
         return Answer::Later(None);
     }
-    if model.leadership.believes_in_the_dead() {
+    if model.leadership.believes_in_the_dead(model.now) {
         return Answer::Now(plain(500, TEXT, "[PD:apiutil:ErrRedirect]redirect failed\n"));
     }
+    no_leader()
+}
+
+fn no_leader() -> Answer {
     let body = "[PD:apiutil:ErrRedirectNoLeader]redirect finds no leader\n";
     Answer::Later(Some((LEADER_WAIT, plain(503, TEXT, body))))
 }

@@ -25,7 +25,7 @@ pub(in super::super) fn cluster(model: &Model) -> Cluster {
 }
 
 #[derive(Serialize)]
-pub(in super::super) struct Status {
+pub(in super::super) struct ClusterStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     raft_bootstrap_time: Option<String>,
     is_initialized: bool,
@@ -34,12 +34,12 @@ pub(in super::super) struct Status {
 
 /// A cluster of more than one region is initialized, and one whose only region has all of its replicas
 /// (`pd:server/cluster/cluster.go`, `isInitialized`).
-pub(in super::super) fn status(model: &Model) -> Status {
+pub(in super::super) fn status(model: &Model) -> ClusterStatus {
     let whole = |region: &Region| {
         region.peers.len() as u64 >= model.config.replication.max_replicas
             && region.peers.iter().all(|peer| !peer.pending)
     };
-    Status {
+    ClusterStatus {
         raft_bootstrap_time: model.bootstrapped.map(|at| instant(at).to_string()),
         is_initialized: known_regions(model).count() > 1 || known_regions(model).any(whole),
         replication_status: "",
@@ -48,18 +48,10 @@ pub(in super::super) fn status(model: &Model) -> Status {
 
 type Counts = BTreeMap<u64, u64>;
 
-/// A map that Go prints as null if nobody made it.
 #[derive(Serialize)]
-struct CountsOrNull(#[serde(serialize_with = "some_by_id")] Option<Counts>);
+struct CountsById(#[serde(serialize_with = "by_id")] Counts);
 
-fn some_by_id<S: serde::Serializer>(counts: &Option<Counts>, serializer: S) -> Result<S::Ok, S::Error> {
-    match counts {
-        Some(counts) => by_id(counts, serializer),
-        None => serializer.serialize_none(),
-    }
-}
-
-/// Sizes in MiB; maps by the ids of the stores.
+/// Sizes in MiB; maps by the ids of the stores, null if nobody made them.
 #[derive(Serialize)]
 pub(in super::super) struct RegionStats {
     count: u64,
@@ -67,12 +59,12 @@ pub(in super::super) struct RegionStats {
     storage_size: u64,
     user_storage_size: u64,
     storage_keys: u64,
-    store_leader_count: CountsOrNull,
-    store_peer_count: CountsOrNull,
-    store_leader_size: CountsOrNull,
-    store_leader_keys: CountsOrNull,
-    store_peer_size: CountsOrNull,
-    store_peer_keys: CountsOrNull,
+    store_leader_count: Option<CountsById>,
+    store_peer_count: Option<CountsById>,
+    store_leader_size: Option<CountsById>,
+    store_leader_keys: Option<CountsById>,
+    store_peer_size: Option<CountsById>,
+    store_peer_keys: Option<CountsById>,
 }
 
 /// Of the regions of a range of keys in hex; only their number if the rest is not wanted.
@@ -89,8 +81,7 @@ pub(in super::super) fn region_stats(model: &Model, start: &str, end: &str, only
         }
     }
     let times = |counts: &Counts, each: u64| {
-        let counts = counts.iter().map(|(id, count)| (*id, count * each)).collect();
-        CountsOrNull((!only_count).then_some(counts))
+        (!only_count).then(|| CountsById(counts.iter().map(|(id, count)| (*id, count * each)).collect()))
     };
     let empty = if APPROXIMATE_SIZE <= EMPTY_SIZE { count } else { 0 };
     let wanted = |number: u64| if only_count { 0 } else { number };
@@ -114,7 +105,7 @@ pub(in super::super) fn region_stats(model: &Model, start: &str, end: &str, only
 const ADVANCE: Duration = Duration::from_secs(20);
 
 #[derive(Serialize)]
-pub(in super::super) struct MinResolvedTs {
+pub(in super::super) struct Timestamps {
     is_real_time: bool,
     min_resolved_ts: u64,
     persist_interval: String,
@@ -122,13 +113,13 @@ pub(in super::super) struct MinResolvedTs {
     stores_min_resolved_ts: Option<Value>,
 }
 
-pub(in super::super) fn min_resolved_ts(model: &Model) -> MinResolvedTs {
+pub(in super::super) fn min_resolved_ts(model: &Model) -> Timestamps {
     let interval = model.config.pd_server.min_resolved_ts_persistence_interval;
     let since = model.now.saturating_sub(model.bootstrapped.unwrap_or_default()).as_secs() / ADVANCE.as_secs();
     let at = model.bootstrapped.unwrap_or_default() + ADVANCE * u32::try_from(since.saturating_sub(1)).unwrap_or(0);
     // A timestamp is milliseconds and an 18-bit counter.
     let physical = u64::try_from(instant(at).as_millisecond()).unwrap_or_default();
-    MinResolvedTs {
+    Timestamps {
         is_real_time: !interval.is_zero(),
         min_resolved_ts: physical << 18 | 1,
         persist_interval: super::super::go_format::duration(interval),

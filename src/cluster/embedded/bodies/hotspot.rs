@@ -61,6 +61,7 @@ type Rates = BTreeMap<String, Rate>;
 /// The load of the stores that have reported to this PD leader, by their ids.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(clippy::struct_field_names, reason = "PD's names")]
 pub(in super::super) struct HotStores {
     #[serde(skip_serializing_if = "Rates::is_empty")]
     bytes_write_rate: Rates,

@@ -8,6 +8,7 @@ pub(super) mod members;
 pub(super) mod regions;
 pub(super) mod schedulers;
 pub(super) mod stores;
+pub(super) mod tikv;
 
 use super::model::Model;
 use super::region::Region;
@@ -31,4 +32,10 @@ pub(super) fn known_stores(model: &Model) -> Vec<usize> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// A count of a region's traffic as PD shows it.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of a minute, rounded down")]
+fn whole(count: f64) -> u64 {
+    count as u64
 }

@@ -10,7 +10,7 @@ use super::super::schedulers::{CheckerKind, Scheduler, SchedulerKind};
 
 /// A scheduler that is paused, from when and until when in Unix seconds.
 #[derive(Serialize)]
-struct Paused {
+struct PausedScheduler {
     name: &'static str,
     paused_at: i64,
     resume_at: i64,
@@ -24,7 +24,7 @@ pub(in super::super) fn list(model: &Model, status: &str, timestamps: bool) -> V
             let paused = existing().filter_map(|scheduler| {
                 let pause = scheduler.pause(model.now)?;
                 let (paused_at, resume_at) = (instant(pause.at).as_second(), instant(pause.until).as_second());
-                Some(json!(Paused { name: scheduler.kind.name(), paused_at, resume_at }))
+                Some(json!(PausedScheduler { name: scheduler.kind.name(), paused_at, resume_at }))
             });
             paused.collect()
         }

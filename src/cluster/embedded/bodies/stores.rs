@@ -1,12 +1,13 @@
 //! Stores: `/stores`, `/store/{id}`, `/trend`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::super::go_format::{byte_size, duration, float};
 use super::super::model::Model;
+use super::super::schedule::operator::{Status as OperatorStatus, Step};
 use super::super::store::{Label, NodeState, Store};
 use super::super::{TIKV_GIT_HASH, TIKV_VERSION, instant};
 use super::{APPROXIMATE_SIZE, is_zero, known_regions, known_stores};
@@ -98,7 +99,7 @@ pub(in super::super) fn stores(model: &Model, wanted: impl Fn(usize) -> bool) ->
 /// One store, by its index.
 pub(in super::super) fn store(model: &Model, index: usize) -> StoreBody {
     let store = &model.stores[index];
-    let heard = store.view.last_heartbeat.map(instant).unwrap_or_default();
+    let heard = store.view.last_heartbeat.map(|at| instant(at) + store.view.heartbeat_clock).unwrap_or_default();
     let meta = Meta {
         id: store.id,
         address: store.address(),
@@ -138,10 +139,9 @@ fn status(model: &Model, index: usize, store: &Store, heard: jiff::Timestamp) ->
     let peers = || known_regions(model).filter_map(|region| region.peer_on(index).map(|peer| &region.peers[peer]));
     let size = count as u64 * APPROXIMATE_SIZE;
     let stats = store.view.stats;
-    let (capacity, used) = stats.map_or((0, 0), |stats| (stats.capacity, stats.used));
-    let available = capacity.saturating_sub(used);
+    let (capacity, available, used) = stats.map_or((0, 0, 0), |stats| (stats.capacity, stats.available, stats.used));
     let (start_ts, last_heartbeat_ts, uptime) = times(store, heard);
-    let score = region_score(capacity, available, size, model.config.schedule.low_space_ratio);
+    let by_space = region_score(capacity, available, size, model.config.schedule.low_space_ratio);
     Status {
         capacity: byte_size(capacity),
         available: byte_size(available),
@@ -152,7 +152,7 @@ fn status(model: &Model, index: usize, store: &Store, heard: jiff::Timestamp) ->
         leader_size: led as u64 * APPROXIMATE_SIZE,
         region_count: count,
         region_weight: store.view.weight.region,
-        region_score: score / store.view.weight.region.max(LEAST_WEIGHT),
+        region_score: by_space / store.view.weight.region.max(LEAST_WEIGHT),
         region_size: size,
         learner_count: peers().filter(|peer| !peer.votes()).count() as u64,
         pending_peer_count: peers().filter(|peer| peer.pending).count() as u64,
@@ -179,6 +179,33 @@ fn times(store: &Store, heard: jiff::Timestamp) -> (String, String, Option<Strin
     let started = jiff::Timestamp::from_second(store.view.start_timestamp).unwrap_or_default();
     let uptime = Duration::try_from(heard.duration_since(started)).ok().filter(|uptime| !uptime.is_zero());
     (started.to_string(), heard.to_string(), uptime.map(duration))
+}
+
+/// The moves that have come to their end, by their kinds and stores.
+fn moves(model: &Model, from: Option<i64>) -> Vec<TrendEntry> {
+    let from = from.map_or(0, |from| from.saturating_sub(instant(Duration::ZERO).as_second()));
+    let from = Duration::from_secs(u64::try_from(from).unwrap_or_default());
+    let since = model.now.saturating_sub(HISTORY).max(from);
+    let mut moves: BTreeMap<(u64, u64, &'static str), usize> = BTreeMap::new();
+    for operator in
+        model.schedule.operators.records(since).filter(|operator| operator.status == OperatorStatus::Success)
+    {
+        for step in &operator.steps {
+            if let Step::TransferLeader { from, to } = step
+                && let Some(to) = to.first()
+            {
+                *moves.entry((from.id, to.id, "leader")).or_default() += 1;
+            }
+        }
+        let added =
+            operator.steps.iter().find_map(|step| if let Step::AddLearner { to, .. } = step { Some(to) } else { None });
+        let removed =
+            operator.steps.iter().find_map(|step| if let Step::RemovePeer { from } = step { Some(from) } else { None });
+        if let (Some(from), Some(to)) = (removed, added) {
+            *moves.entry((from.id, to.id, "region")).or_default() += 1;
+        }
+    }
+    moves.into_iter().map(|((from, to, kind), count)| TrendEntry { from, to, kind, count }).collect()
 }
 
 /// PD's score of a store by its space, formula v2 (`pd:pkg/core/store.go`, `regionScoreV2`). Space in bytes, size in
@@ -230,8 +257,19 @@ struct TrendHistory {
     start: i64,
     end: i64,
     /// What operators moved.
-    entries: Vec<Value>,
+    entries: Vec<TrendEntry>,
 }
+
+#[derive(Serialize)]
+struct TrendEntry {
+    from: u64,
+    to: u64,
+    kind: &'static str,
+    count: usize,
+}
+
+/// PD remembers so long what operators moved (`pd:pkg/schedule/operator/operator_controller.go`, `historyKeepTime`).
+const HISTORY: Duration = Duration::from_mins(5);
 
 /// Go's zero time in Unix seconds, from which PD counts if nobody says from when.
 const ZERO_TIME: i64 = -62_135_596_800;
@@ -264,7 +302,7 @@ pub(in super::super) fn trend(model: &Model, from: Option<i64>) -> Trend {
         history: TrendHistory {
             start: from.unwrap_or(ZERO_TIME),
             end: instant(model.now).as_second(),
-            entries: Vec::new(),
+            entries: moves(model, from),
         },
     }
 }

@@ -5,6 +5,8 @@
 pub(in super::super) enum Kind {
     Counter,
     Gauge,
+    /// A part of a histogram, whose name ends with what part it is.
+    Histogram,
 }
 
 /// A family of samples.
@@ -15,6 +17,16 @@ pub(in super::super) struct Family {
     pub(in super::super) help: &'static str,
 }
 
+impl Family {
+    /// The name of the family that it is of, or is a part of.
+    pub(super) fn base_name(&self) -> &'static str {
+        match (self.kind, self.name.rsplit_once('_')) {
+            (Kind::Histogram, Some((base, _))) => base,
+            _ => self.name,
+        }
+    }
+}
+
 const fn gauge(name: &'static str, help: &'static str) -> Family {
     Family { name, kind: Kind::Gauge, help }
 }
@@ -23,6 +35,43 @@ const fn counter(name: &'static str, help: &'static str) -> Family {
     Family { name, kind: Kind::Counter, help }
 }
 
+/// A histogram, by its parts.
+#[derive(Debug)]
+pub(super) struct Histogram {
+    pub(super) bucket: Family,
+    pub(super) count: Family,
+    pub(super) sum: Family,
+    /// The first bound in seconds, and how many there are, each twice the one before.
+    layout: (f64, usize),
+}
+
+impl Histogram {
+    /// The upper bounds of its buckets, in seconds, but for the last, which is infinite.
+    pub(super) fn bounds(&self) -> impl Iterator<Item = f64> {
+        let (first, count) = self.layout;
+        std::iter::successors(Some(first), |bound| Some(2.0 * bound)).take(count)
+    }
+}
+
+const fn histogram(names: [&'static str; 3], help: &'static str, layout: (f64, usize)) -> Histogram {
+    let [bucket, sum, count] = names;
+    Histogram {
+        bucket: Family { name: bucket, kind: Kind::Histogram, help },
+        sum: Family { name: sum, kind: Kind::Histogram, help },
+        count: Family { name: count, kind: Kind::Histogram, help },
+        layout,
+    }
+}
+
+/// A histogram of this name.
+macro_rules! histogram {
+    ($name:literal, $help:literal, $layout:expr) => {
+        histogram([concat!($name, "_bucket"), concat!($name, "_sum"), concat!($name, "_count")], $help, $layout)
+    };
+}
+
+pub(super) static CPU_SECONDS: Family =
+    counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.");
 pub(super) static START_TIME: Family =
     gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.");
 
@@ -46,13 +95,45 @@ pub(super) static CLUSTER_STATUS: Family = gauge("pd_cluster_status", "Status of
 pub(super) static REGIONS_STATUS: Family = gauge("pd_regions_status", "Status of the regions.");
 pub(super) static REGION_HEARTBEAT: Family = counter("pd_scheduler_region_heartbeat", "Counter of region heartbeat.");
 pub(super) static STORE_STATUS: Family = gauge("pd_scheduler_store_status", "Store status for schedule");
+pub(super) static TIME_JUMPS: Family =
+    counter("pd_monitor_time_jump_back_total", "Counter of system time jumps backward.");
+pub(super) static TSO_EVENTS: Family = counter("pd_tso_events", "Counter of tso events");
 pub(super) static TSO_ROLE: Family =
     gauge("pd_tso_role", "Indicate the PD server role info, whether it's a TSO allocator.");
 pub(super) static MEMBER_ROLE: Family = gauge("service_member_role", "The leader/primary of services");
 
-// TiKV.
+// TiKV. The buckets are those of `tikv:src/server/metrics.rs`, `tikv:components/raftstore/src/store/metrics.rs` and
+// `tikv:src/server/raftkv/mod.rs`.
+pub(super) static GRPC_MESSAGE: Histogram =
+    histogram!("tikv_grpc_msg_duration_seconds", "Bucketed histogram of grpc server messages", (50e-6, 22));
+pub(super) static APPEND_LOG: Histogram = histogram!(
+    "tikv_raftstore_append_log_duration_seconds",
+    "Bucketed histogram of peer appending log duration.",
+    (10e-6, 26)
+);
+pub(super) static APPLY_LOG: Histogram = histogram!(
+    "tikv_raftstore_apply_log_duration_seconds",
+    "Bucketed histogram of peer applying log duration.",
+    (10e-6, 26)
+);
+pub(super) static COMMIT_LOG: Histogram = histogram!(
+    "tikv_raftstore_commit_log_duration_seconds",
+    "Bucketed histogram of peer commits logs duration.",
+    (10e-6, 32)
+);
+pub(super) static ASYNC_REQUEST: Histogram = histogram!(
+    "tikv_storage_engine_async_request_duration_seconds",
+    "Bucketed histogram of processing successful asynchronous requests.",
+    (10e-6, 32)
+);
+pub(super) static ASYNC_REQUESTS: Family =
+    counter("tikv_storage_engine_async_request_total", "Total number of engine asynchronous requests");
+pub(super) static CORES_QUOTA: Family = gauge("tikv_server_cpu_cores_quota", "Total CPU cores quota for TiKV server");
+pub(super) static MEMORY_QUOTA: Family =
+    gauge("tikv_server_memory_quota_bytes", "Total memory bytes quota for TiKV server");
 pub(super) static HEARTBEAT_MESSAGES: Family =
     counter("tikv_pd_heartbeat_message_total", "Total number of PD heartbeat messages.");
+pub(super) static RESIDENT: Family = gauge("process_resident_memory_bytes", "Resident memory size in bytes.");
 pub(super) static REGION_COUNT: Family =
     gauge("tikv_raftstore_region_count", "Number of regions collected in region_collector");
 pub(super) static SLOW_SCORE: Family = gauge("tikv_raftstore_slow_score", "Slow score of the store.");

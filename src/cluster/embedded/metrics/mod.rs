@@ -3,6 +3,7 @@
 
 mod families;
 mod gauges;
+mod load;
 mod pd;
 mod text;
 mod tikv;

@@ -18,17 +18,18 @@ pub(in super::super) fn exposition(model: &Model, place: Place) -> String {
     let mut family = "";
     let number = if matches!(place, Place::Pd(_)) { go_number } else { number::value };
     collect(model, place, &mut |own: &'static Family, labels, value| {
-        if own.name != family {
-            family = own.name;
+        if own.base_name() != family {
+            family = own.base_name();
             let kind = match own.kind {
                 Kind::Counter => "counter",
                 Kind::Gauge => "gauge",
+                Kind::Histogram => "histogram",
             };
             let _ = writeln!(text, "# HELP {family} {}\n# TYPE {family} {kind}", own.help);
         }
         let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        let _ = writeln!(text, "{family}{labels} {}", number(value));
+        let _ = writeln!(text, "{}{labels} {}", own.name, number(value));
     });
     text
 }

@@ -100,9 +100,7 @@ fn is_down(model: &Model, store: usize, now: Duration) -> bool {
 /// Looks at one region, and orders what it needs first. None if it needs nothing.
 fn check(model: &mut Model, index: usize, counts: &mut Option<Vec<usize>>, now: Duration) -> Option<Event> {
     let region = &model.regions[index];
-    if region.known_leader.is_none() {
-        return None;
-    }
+    region.known_leader?;
     if model.schedule.operators.of_region(index).is_some() {
         return Some(&[]);
     }

@@ -13,7 +13,11 @@ use super::takes_leaders;
 pub(super) fn given_stores(model: &mut Model, now: Duration) -> bool {
     let given = |index: &usize| model.schedulers.evicted().contains(&model.stores[*index].id);
     let stores: Vec<usize> = (0..model.stores.len()).filter(given).collect();
-    stores.into_iter().fold(false, |found, store| leaders_of(model, store, SchedulerKind::EvictLeader, now) || found)
+    let mut found = false;
+    for store in stores {
+        found |= leaders_of(model, store, SchedulerKind::EvictLeader, now);
+    }
+    found
 }
 
 /// The stores that have told PD that they are stopping.
@@ -46,7 +50,11 @@ pub(super) fn leaders_of(model: &mut Model, store: usize, kind: SchedulerKind, n
     let regions: Vec<usize> = (0..model.regions.len()).filter(led).collect();
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let drawn = model.random.choose_multiple(regions, limit);
-    drawn.into_iter().fold(false, |found, region| leader_of(model, region, store, kind, now) || found)
+    let mut found = false;
+    for region in drawn {
+        found |= leader_of(model, region, store, kind, now);
+    }
+    found
 }
 
 fn leader_of(model: &mut Model, region: usize, store: usize, kind: SchedulerKind, now: Duration) -> bool {

@@ -36,11 +36,10 @@ pub(in super::super) struct Limits(BTreeMap<(usize, Way), Bucket>);
 
 /// Spends what the steps cost, if all stores that they touch can afford it.
 pub(super) fn take(model: &mut Model, steps: &[Step], size: u64, now: Duration) -> bool {
-    let cost = match size {
-        0..=EMPTY => return true,
-        ..=SMALL => SMALL_COST,
-        _ => COST,
-    };
+    if size <= EMPTY {
+        return true;
+    }
+    let cost = if size <= SMALL { SMALL_COST } else { COST };
     let way = |step: &Step| match step {
         Step::AddLearner { to, .. } => Some((to.store, Way::In)),
         Step::RemovePeer { from } => Some((from.store, Way::Out)),

@@ -5,6 +5,7 @@ mod balance;
 mod checker;
 pub(super) mod controller;
 mod evict;
+mod hot_region;
 mod limits;
 mod lines;
 pub(super) mod operator;
@@ -34,6 +35,9 @@ const INTERVAL: (Duration, f64, Duration) = (Duration::from_millis(10), 1.3, Dur
 const PREPARED: (f64, Duration) = (0.9, Duration::from_mins(5));
 /// How often the regions are counted for that; a figure of the model.
 const COUNT_REPORTS: Duration = Duration::from_secs(1);
+
+/// A look of a scheduler. It returns whether it found something to do.
+type Scheduler = fn(&mut Model, Duration) -> bool;
 
 /// When a scheduler looks, and how long it waits between two looks.
 #[derive(Debug, Clone, Copy, Default)]
@@ -88,7 +92,8 @@ pub(super) fn step(model: &mut Model, leader_since: Duration, now: Duration) {
         // When it looks, each stopping store knows.
         evict::stopping_stores(model, now);
     }
-    let schedulers: [(SchedulerKind, fn(&mut Model, Duration) -> bool); 4] = [
+    let schedulers: [(SchedulerKind, Scheduler); 5] = [
+        (SchedulerKind::BalanceHotRegion, hot_region::look),
         (SchedulerKind::EvictLeader, evict::given_stores),
         (SchedulerKind::EvictSlowStore, slow_store::look),
         (SchedulerKind::BalanceLeader, balance::leaders),

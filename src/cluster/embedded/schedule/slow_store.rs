@@ -14,7 +14,7 @@ const EVICT: u64 = 100;
 /// At this score it has recovered.
 const RECOVERED: u64 = 1;
 /// If it keeps it so long (`recovery-duration`).
-const RECOVERY: Duration = Duration::from_secs(1800);
+const RECOVERY: Duration = Duration::from_mins(30);
 
 /// The store that is evicted. PD keeps it in etcd.
 #[derive(Debug, Clone, Default)]

@@ -74,7 +74,9 @@ pub(super) fn demote(model: &mut Model, now: Duration) {
         lines::recovery_demotes(&mut model.log, told, &name, &model.regions[index]);
         for (at, role) in [(told + DEMOTION, Role::DemotingVoter), (told + 2 * DEMOTION, Role::Learner)] {
             controller::change_peers(model, index, at, |region| {
-                failed.iter().for_each(|store| region.set_role(*store, role));
+                for store in &failed {
+                    region.set_role(*store, role);
+                }
             });
         }
         model.recovery.regions[slot].2 = Some(told + 2 * DEMOTION);
