@@ -4,7 +4,7 @@
 It stores nothing and replicates nothing. It takes the flags of compose/tikv.yaml and answers what operator-run asks, so
 that the Compose file and the way of a run through it can be tried where the real images cannot be had. What it proves,
 it proves of those two, and nothing of TiKV. Its rules are fixed: the first PD member that answers leads; a store's
-leaders pass to the others 12 s after its last heartbeat; PD calls a store Disconnected after 20 s, as the real one does.
+leaders pass to the others 12 s after its last heartbeat, if these are a majority; PD calls a store Disconnected after 20 s, as the real one does.
 """
 
 import argparse
@@ -96,6 +96,7 @@ class Pd:
         self.members = {name: url.split("//")[1].rsplit(":", 1)[0] + ":2379" for name, url in members}
         self.alive = set()
         self.stores = {}
+        self.voters = []
         self.bounds = list(KEYSPACE_BOUNDS)
 
     def watch_members(self):
@@ -121,10 +122,12 @@ class Pd:
     def regions(self):
         ids = sorted(self.stores)
         heard = [store for store in ids if time.time() - self.stores[store]["heard"] < LEADERS_PASS_AFTER]
+        if len(heard) * 2 > len(ids):
+            self.voters = heard
         for index, start in enumerate(self.bounds):
             number = 100 + 10 * index
             peers = [{"role_name": "Voter", "id": number + store, "store_id": store} for store in ids]
-            leader = heard[index % len(heard)] if heard else 0
+            leader = self.voters[index % len(self.voters)] if self.voters else 0
             yield {"id": number, "start_key": start, "end_key": (self.bounds[index + 1:] + [""])[0], "peers": peers,
                    "leader": {"role_name": "Voter", "id": number + leader, "store_id": leader}}
 

@@ -3,6 +3,8 @@
 //!
 //! It sees the evidence bundle that a model is sent, and nothing of the scenario.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 use crate::reading::{NodeName, Value};
@@ -67,6 +69,9 @@ pub fn diagnose(subject: &dyn Subject, bundle: &Bundle) -> Diagnosis {
         subject.manual().signatures.iter().filter(|signature| role.is_none_or(|role| signature.role == role));
     let mut fits: Vec<Fit<'_>> = signatures.map(|signature| fit(signature, bundle, &suspect)).collect();
     fits.sort_by(|one, other| other.share.total_cmp(&one.share));
+    // A cause may show in more than one way: the one that fits best speaks for it.
+    let mut seen = BTreeSet::new();
+    fits.retain(|fit| seen.insert(fit.signature.category));
     let runner_up = fits.iter().skip(1).map(|fit| fit.share).next().unwrap_or(0.0);
     match fits.first() {
         Some(best) if best.share >= ENOUGH && best.share - runner_up >= AHEAD => {

@@ -13,7 +13,7 @@ use crate::cluster::Node;
 use crate::reading::{NodeName, Observation};
 use crate::subject::{self, Finding, Invariant, UNREACHABLE};
 
-/// How long every invariant on a node may be unknown until that is a violation of its own.
+/// How long every required invariant on a node may be unknown until that is a violation of its own.
 pub const UNKNOWN_GRACE: Duration = Duration::from_secs(30);
 
 /// An invariant that has not held on a node for longer than its grace period.
@@ -73,8 +73,8 @@ impl Monitor {
         }
     }
 
-    /// Whether every invariant held on every node at the last poll: none violated, not even within its grace period, and
-    /// none unknown.
+    /// Whether every invariant held on every node at the last poll: none violated, not even within its grace period, none
+    /// unknown that is required, and none unknown that was violated when it was last known.
     #[must_use]
     pub fn healthy(&self) -> bool {
         self.healthy
@@ -88,8 +88,8 @@ impl Monitor {
         for invariant in self.invariants {
             for node in subject::nodes_of(invariant, &self.nodes) {
                 let finding = (invariant.check)(observation, &node);
-                self.healthy &= finding == Finding::Holds;
                 match &finding {
+                    _ if !invariant.required => {}
                     Finding::Unknown(reason) => {
                         unknown.entry(node.clone()).or_insert_with(|| Some(reason.clone()));
                     }
@@ -98,6 +98,11 @@ impl Monitor {
                     }
                 }
                 let watched = self.watched.entry((invariant.name, node.clone())).or_default();
+                self.healthy &= match &finding {
+                    Finding::Holds => true,
+                    Finding::Violated(_) => false,
+                    Finding::Unknown(_) => !invariant.required && watched.violated_since.is_none(),
+                };
                 let what = (invariant.name, invariant.demands, invariant.grace);
                 changes.extend(watched.advance(what, node, finding, observation.at));
             }
@@ -152,8 +157,9 @@ mod tests {
     const WELL: &[Invariant] = &[Invariant {
         name: "unwell",
         demands: "the node is well",
-        role: "n",
+        roles: &["n"],
         grace: Duration::from_secs(4),
+        required: true,
         check: |observation, node| match observation.value(node, "state") {
             Value::Text(state) if state == "well" => Finding::Holds,
             Value::Text(state) => Finding::Violated(state),

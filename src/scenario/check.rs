@@ -300,12 +300,12 @@ impl Checker<'_> {
             }
             return;
         }
-        let role =
-            self.subject.manual().invariants.iter().find(|known| known.name == invariant).map(|known| known.role);
-        let fits = |node: &&Node| role.is_none_or(|role| node.role == role);
+        let roles =
+            self.subject.manual().invariants.iter().find(|known| known.name == invariant).map(|known| known.roles);
+        let fits = |node: &&Node| roles.is_none_or(|roles| roles.contains(&node.role.as_str()));
         let nodes: Vec<String> = self.nodes.iter().filter(fits).map(|node| node.name.0.clone()).collect();
         let mut known: Vec<&str> = vec![TARGET];
-        if role.is_none_or(|role| role == CLUSTER) {
+        if roles.is_none_or(|roles| roles.contains(&CLUSTER)) {
             known.push(CLUSTER);
         }
         known.extend(nodes.iter().map(String::as_str));

@@ -65,10 +65,13 @@ pub struct Invariant {
     pub name: &'static str,
     /// What must hold, in a sentence.
     pub demands: &'static str,
-    /// The role whose nodes it is checked on; [`CLUSTER`] for the cluster as a whole.
-    pub role: &'static str,
+    /// The roles whose nodes it is checked on; [`CLUSTER`] for the cluster as a whole.
+    pub roles: &'static [&'static str],
     /// How long it may be violated before that is a violation.
     pub grace: Duration,
+    /// Whether it must be known to hold for a node to be well. What is made from metrics or logs need not be: there is
+    /// none of it in the first minute, without traffic, or where nothing gathers it.
+    pub required: bool,
     /// Checks it on one node.
     pub check: fn(&Observation, &NodeName) -> Finding,
 }
@@ -356,10 +359,10 @@ pub fn actions(subject: &dyn Subject) -> impl Iterator<Item = &'static Action> {
 /// The nodes that an invariant is checked on.
 #[must_use]
 pub fn nodes_of(invariant: &Invariant, nodes: &[Node]) -> Vec<NodeName> {
-    if invariant.role == CLUSTER {
+    if invariant.roles == [CLUSTER] {
         return vec![CLUSTER.into()];
     }
-    nodes.iter().filter(|node| node.role == invariant.role).map(|node| node.name.clone()).collect()
+    nodes.iter().filter(|node| invariant.roles.contains(&node.role.as_str())).map(|node| node.name.clone()).collect()
 }
 
 /// Reads the state of every node's process. It is what `docker ps` would show.

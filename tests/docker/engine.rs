@@ -11,6 +11,15 @@ const IMAGES: [(&str, [&str; 2]); 2] = [
     ("OPERATOR_RUN_ETCD_IMAGE", ["operator-run/etcd:local", "gcr.io/etcd-development/etcd:v3.5.21"]),
     ("OPERATOR_RUN_PROMETHEUS_IMAGE", ["operator-run/prometheus:local", "prom/prometheus:v2.53.4"]),
 ];
+/// The double of each image of TiKV's Compose file, and a name for what no run may start.
+pub(crate) const DOUBLES: [(&str, &str); 5] = [
+    ("PD_IMAGE", "operator-run/pd-double:local"),
+    ("TIKV_IMAGE", "operator-run/tikv-double:local"),
+    ("YCSB_IMAGE", "operator-run/ycsb-double:local"),
+    ("GRAFANA_IMAGE", NO_IMAGE),
+    ("OPERATOR_IMAGE", NO_IMAGE),
+];
+const NO_IMAGE: &str = "operator-run/no-such-image:local";
 /// How many tests have a cluster at the same time.
 const TESTS_AT_ONCE: usize = 2;
 
@@ -23,7 +32,22 @@ pub(crate) struct Engine {
 impl Engine {
     /// None if the tests cannot run here; then why is on standard error.
     pub(crate) fn find() -> Option<Self> {
-        match find_images() {
+        Self::with(find_images())
+    }
+
+    /// An engine that has the doubles, too.
+    pub(crate) fn with_doubles() -> Option<Self> {
+        Self::with(find_images().and_then(|images| {
+            let missing = DOUBLES.iter().find(|(_, image)| *image != NO_IMAGE && !present(image));
+            match missing {
+                Some((_, image)) => Err(format!("the engine has no {image}: make it by compose/images/build")),
+                None => Ok(images),
+            }
+        }))
+    }
+
+    fn with(images: Result<Vec<(&'static str, String)>, String>) -> Option<Self> {
+        match images {
             Ok(images) => Some(Self { images, _turn: Turn::take() }),
             Err(why) => {
                 let required = env::var("OPERATOR_RUN_REQUIRE_DOCKER").is_ok_and(|value| value == "1");
@@ -37,6 +61,11 @@ impl Engine {
     /// The variables that name the images, with their values.
     pub(crate) fn images(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.images.iter().map(|(variable, image)| (*variable, image.as_str()))
+    }
+
+    /// The image of Prometheus.
+    pub(crate) fn prometheus_image(&self) -> &str {
+        &self.images[1].1
     }
 
     /// The image of etcd.
@@ -91,7 +120,6 @@ fn try_docker(arguments: &[&str]) -> Result<String, String> {
 
 fn find_images() -> Result<Vec<(&'static str, String)>, String> {
     try_docker(&["version", "--format", "{{.Server.Version}}"])?;
-    let present = |image: &str| try_docker(&["image", "inspect", "--format", "{{.Id}}", image]).is_ok();
     let choose = |(variable, candidates): &(&'static str, [&str; 2])| {
         let named = env::var(variable).ok().filter(|image| !image.is_empty());
         let image = named.or_else(|| candidates.iter().find(|image| present(image)).map(|image| (*image).to_owned()));
@@ -104,6 +132,10 @@ fn find_images() -> Result<Vec<(&'static str, String)>, String> {
         })
     };
     IMAGES.iter().map(choose).collect()
+}
+
+fn present(image: &str) -> bool {
+    try_docker(&["image", "inspect", "--format", "{{.Id}}", image]).is_ok()
 }
 
 /// One of a few turns that this process has.

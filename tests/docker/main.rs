@@ -1,4 +1,4 @@
-//! Tests on a real Docker engine with a real etcd: the program as a person calls it, and what it leaves behind.
+//! Tests on a real Docker engine, with a real etcd and a double of TiKV: the program as a person calls it, and what it leaves behind.
 //!
 //! Without an engine or the images they are skipped, which they say on standard error; with
 //! `OPERATOR_RUN_REQUIRE_DOCKER=1` they fail instead.
@@ -13,3 +13,4 @@ mod library;
 mod program;
 mod promql;
 mod scenario;
+mod tikv;

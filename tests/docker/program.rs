@@ -52,10 +52,15 @@ impl Folder {
         self.0.path().join("tmp")
     }
 
-    /// The repository's scenario with one part of its text put in another's place.
+    /// The repository's scenario of etcd with one part of its text put in another's place.
     pub(crate) fn scenario_with(&self, part: &str, instead: &str) -> PathBuf {
-        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(SCENARIO)).unwrap();
-        assert!(text.contains(part), "{SCENARIO} does not contain {part:?} any more");
+        self.scenario_from(SCENARIO, part, instead)
+    }
+
+    /// One of the repository's scenarios with one part of its text put in another's place.
+    pub(crate) fn scenario_from(&self, scenario: &str, part: &str, instead: &str) -> PathBuf {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(scenario)).unwrap();
+        assert!(text.contains(part), "{scenario} does not contain {part:?} any more");
         let path = self.0.path().join("scenario.yaml");
         fs::write(&path, text.replace(part, instead)).unwrap();
         path

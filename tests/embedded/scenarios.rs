@@ -71,6 +71,24 @@ fn a_fault_that_the_backend_cannot_do_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_count_of_nodes_that_the_compose_file_does_not_have_is_refused_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("one.yaml");
+    let scenario = "name: one\ntitle: One\nsubject: tikv\ncluster:\n  nodes:\n    pd: 3\n    tikv: 5\n";
+    std::fs::write(&file, format!("{scenario}expect: {{ quiet: 10s }}\n")).unwrap();
+    let call = |backend: &str| program(folder.path()).arg(&file).args(["--backend", backend]).output().unwrap();
+    let output = call("compose");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(!folder.path().join("test.db").exists(), "something was started");
+    let said = String::from_utf8(output.stderr).unwrap();
+    for expected in ["one.yaml:7:", "the backend compose has 3 nodes of role tikv, not 5", "the backend embedded"] {
+        assert!(said.contains(expected), "{said}");
+    }
+    assert!(!said.contains("role pd"), "{said}");
+    assert_eq!(call("embedded").status.code(), Some(0));
+}
+
+#[test]
 fn an_entry_does_exactly_one_thing() {
     let both = "  - kill: { target: { node: tikv0 } }\n    pause: { target: { node: tikv9 } }\n";
     let said = refusal("tikv", &format!("{both}  - at: 5s\n"));

@@ -53,7 +53,7 @@ impl Model {
         match place {
             _ if !self.process(place).acts() => {}
             Place::Pd(index) => {
-                self.hand_pd_over(index);
+                self.hand_pd_over(index, None, now);
                 self.end_member(index, now, 0);
             }
             Place::Tikv(index) if self.stores[index].ready.is_none() => self.end_store(index, now, 0),
@@ -61,10 +61,11 @@ impl Model {
         }
     }
 
-    /// PD's leader hands over to another member; any other member does nothing.
-    fn hand_pd_over(&mut self, index: usize) {
-        let now = self.now;
-        if let Some(winner) = self.leadership.hand_over(index, now, &self.members, &mut self.random) {
+    /// PD's leader hands over to another member, which may be a certain one; any other member does nothing. Returns
+    /// whether somebody takes over.
+    pub(super) fn hand_pd_over(&mut self, index: usize, to: Option<usize>, now: Duration) -> bool {
+        let winner = self.leadership.hand_over(index, to, now, &self.members, &mut self.random);
+        if let Some(winner) = winner {
             let (here, term) = (&self.members[index], self.leadership.term);
             lines::pd_hands_over(&mut self.log, now, here, self.members[winner].id, term);
             for (other, member) in self.members.iter().enumerate().filter(|(other, _)| *other != index) {
@@ -73,6 +74,7 @@ impl Model {
                 }
             }
         }
+        winner.is_some()
     }
 
     /// Stops a node's process in its tracks.

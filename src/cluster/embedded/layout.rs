@@ -33,6 +33,8 @@ pub(super) fn members(topology: &Topology, random: &mut Rng) -> Vec<Member> {
             name: format!("pd{index}").as_str().into(),
             id: random.u64((1 << 60)..),
             process: Process::NEW,
+            leader_priority: 0,
+            log_level: "info",
         })
         .collect()
 }
@@ -53,7 +55,7 @@ impl Allocator {
 
     /// A new PD leader does not know how many of the last batch were used: it begins with another.
     pub(super) fn rebase(&mut self) {
-        self.0 = self.0.next_multiple_of(Self::BATCH).max(Self::BATCH);
+        self.0 = (self.0 / Self::BATCH + 1) * Self::BATCH;
     }
 }
 

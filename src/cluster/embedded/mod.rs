@@ -45,6 +45,7 @@ use self::api::Answer;
 pub use self::load::ClientSecond;
 use self::model::{Model, Place, STEP};
 use self::pd::Phase;
+use self::region::Region;
 use super::{Cluster, ClusterError, Fault, LoadSpec, LogLine, Node, ProcessState, Undo};
 use crate::clock::{self, Clock, Interrupted};
 use crate::http::{Http, HttpError, Request, Response};
@@ -89,6 +90,17 @@ impl Default for Topology {
     }
 }
 
+/// What a region has suffered, by faults and by what was done about them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Damage {
+    /// The id of the region.
+    pub region: u64,
+    /// How long it had no leader, since it first had one: so long no client could read or write in it.
+    pub without_leader: Duration,
+    /// The writes of so long a time were acknowledged and are lost; zero if none are.
+    pub lost_writes: Duration,
+}
+
 /// A modelled cluster.
 #[derive(Debug)]
 pub struct EmbeddedCluster {
@@ -119,6 +131,30 @@ impl EmbeddedCluster {
     #[must_use]
     pub fn client(&self) -> Vec<ClientSecond> {
         self.model().load.rows()
+    }
+
+    /// Adds a store beside those that there are, on a machine of its own, and starts it. Returns its node.
+    pub fn add_store(&mut self) -> NodeName {
+        let mut model = self.model();
+        let index = lifecycle::add_store(&mut model);
+        let name = model.stores[index].name.clone();
+        drop(model);
+        self.nodes.push(Node { name: name.clone(), role: "tikv".to_owned() });
+        name
+    }
+
+    /// What every region has suffered since the beginning, in the order of their ids.
+    #[must_use]
+    pub fn damage(&self) -> Vec<Damage> {
+        let model = self.model();
+        let damage = |region: &Region| Damage {
+            region: region.id,
+            without_leader: region.harm.without_leader(model.now),
+            lost_writes: region.harm.lost_writes(),
+        };
+        let mut damages: Vec<Damage> = model.regions.iter().map(damage).collect();
+        damages.sort_by_key(|damage| damage.region);
+        damages
     }
 
     fn model(&self) -> MutexGuard<'_, Model> {

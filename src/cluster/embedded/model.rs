@@ -30,6 +30,9 @@ pub(super) const STEP: Duration = Duration::from_millis(100);
 const PD_CLIENT_RECONNECTS: Duration = Duration::from_secs(3);
 /// PD tries its heartbeat streams this often (`pd:pkg/schedule/hbstream/heartbeat_streams.go`).
 const KEEPALIVE: Duration = Duration::from_mins(1);
+/// A member looks so often whether it should lead in place of the leader (`pd:server/config/config.go`,
+/// `LeaderPriorityCheckInterval`).
+const PRIORITY_CHECK: Duration = Duration::from_mins(1);
 /// A store's tick comes up to so much after its time (fixtures/recordings/store-kill.jsonl: heartbeats 10.0 s apart,
 /// a few hundredths late after a restart).
 const TICK_LATENESS: Duration = Duration::from_millis(50);
@@ -51,6 +54,8 @@ pub(super) struct Model {
     stepped: Duration,
     pub(super) random: Rng,
     pub(super) cluster_id: u64,
+    /// When the first store made it a cluster.
+    pub(super) bootstrapped: Option<Duration>,
     pub(super) members: Vec<Member>,
     pub(super) leadership: Leadership,
     pub(super) stores: Vec<Store>,
@@ -64,6 +69,7 @@ pub(super) struct Model {
     /// Stores reached PD at the last step.
     pd_reached: bool,
     next_keepalive: Duration,
+    next_priority_check: Duration,
     /// Where the ids of stores, regions and peers come from.
     pub(super) ids: Allocator,
     pub(super) schedule: Schedule,
@@ -91,6 +97,7 @@ impl Model {
             now: Duration::ZERO,
             stepped: Duration::ZERO,
             // PD makes it of the time and a random number (`pd:pkg/utils/etcdutil/etcdutil.go`).
+            bootstrapped: None,
             cluster_id: START.as_second().unsigned_abs() << 32 | u64::from(random.u32(..)),
             members,
             leadership: Leadership::new(),
@@ -101,6 +108,7 @@ impl Model {
             all_regions_due: true,
             pd_reached: false,
             next_keepalive: Duration::MAX,
+            next_priority_check: Duration::MAX,
             ids,
             schedule: Schedule::default(),
             lifecycle: Lifecycle::default(),
@@ -161,6 +169,9 @@ impl Model {
             lifecycle::step(self, now);
             unsafe_recovery::step(self, now);
             schedule::step(self, since, now);
+            if now >= self.next_priority_check {
+                self.check_priorities(leader, now);
+            }
         }
         load::step(self, now);
         metrics::step(self, now);
@@ -198,6 +209,7 @@ impl Model {
                 self.schedulers.forget_pauses();
                 self.load.hot = HotRegions::default();
                 self.next_keepalive = now + KEEPALIVE;
+                self.next_priority_check = now + PRIORITY_CHECK;
             }
         }
     }
@@ -273,6 +285,7 @@ impl Model {
         store.view.registered = true;
         store.view.start_timestamp = super::instant(now).as_second();
         self.config.schedule.store_limit.entry(store.id).or_default();
+        self.bootstrapped.get_or_insert(now);
         lines::tikv_ready(&mut self.log, now, &store.name);
         if let Some(leader) = self.leadership.leader() {
             lines::store_put(&mut self.log, now, &self.members[leader].name, &self.stores[index]);
@@ -393,6 +406,16 @@ impl Model {
         {
             let pd = &self.members[leader].name;
             lines::leader_changed(&mut self.log, now, pd, region.id, self.stores[from].id, self.stores[to].id);
+        }
+    }
+
+    /// A member of a higher priority than the leader's takes over.
+    fn check_priorities(&mut self, leader: usize, now: Duration) {
+        self.next_priority_check += PRIORITY_CHECK;
+        let priority = |index: &usize| self.members[*index].leader_priority;
+        let serving = (0..self.members.len()).filter(|index| self.members[*index].serves(now));
+        if let Some(first) = serving.max_by_key(priority).filter(|first| priority(first) > priority(&leader)) {
+            self.hand_pd_over(leader, Some(first), now);
         }
     }
 

@@ -1,5 +1,7 @@
 //! The parameters of a request: what follows the `?` in its path.
 
+use std::fmt::Write as _;
+
 /// The names and the values, decoded, in their order.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Parameters(Vec<(String, String)>);
@@ -43,4 +45,12 @@ pub(super) fn decoded(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Bytes in upper-case hex, as PD shows keys.
+pub(super) fn hex(bytes: &str) -> String {
+    bytes.bytes().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02X}");
+        hex
+    })
 }

@@ -24,6 +24,10 @@ pub(super) struct Member {
     /// etcd's id of the member, a full u64.
     pub(super) id: u64,
     pub(super) process: Process,
+    /// Of the members that could lead, etcd's leader hands over to the one with the highest.
+    pub(super) leader_priority: i32,
+    /// The level of its log.
+    pub(super) log_level: &'static str,
 }
 
 impl Member {
@@ -129,10 +133,12 @@ impl Leadership {
         }
     }
 
-    /// A member that leads hands over to another one, as it does before it ends in order. Returns the new leader.
+    /// A member that leads hands over to another one, which may be a certain one. Returns the new leader, if there is
+    /// one that can lead.
     pub(super) fn hand_over(
         &mut self,
         member: usize,
+        to: Option<usize>,
         now: Duration,
         members: &[Member],
         random: &mut Rng,
@@ -140,8 +146,8 @@ impl Leadership {
         if self.leader() != Some(member) {
             return None;
         }
-        let others: Vec<usize> =
-            (0..members.len()).filter(|index| *index != member && members[*index].serves(now)).collect();
+        let fits = |index: &usize| *index != member && members[*index].serves(now) && to.is_none_or(|to| *index == to);
+        let others: Vec<usize> = (0..members.len()).filter(fits).collect();
         let winner = random.choice(others)?;
         self.term += 1;
         self.key = None;

@@ -30,6 +30,7 @@ impl Default for StoreLimit {
 /// How PD schedules. Limits are numbers of operators at a time; sizes of regions are in MiB.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "PD's fields")]
 pub(super) struct ScheduleConfig {
     pub(super) max_snapshot_count: u64,
     pub(super) max_pending_peer_count: u64,

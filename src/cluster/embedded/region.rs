@@ -10,7 +10,6 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use self::harm::Harm;
-use super::load::Flow;
 
 /// A region's leader reports to PD this often, and at once when its leader or its pending peers change
 /// (`tikv:components/raftstore/src/store/config.rs`, `pd-heartbeat-tick-interval`).
@@ -84,6 +83,19 @@ impl Peer {
     }
 }
 
+/// The traffic of a region in the time between two heartbeats of its leader.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Flow {
+    /// Percent of a core.
+    pub(super) cpu_usage: u64,
+    pub(super) written_bytes: u64,
+    pub(super) read_bytes: u64,
+    pub(super) written_keys: u64,
+    pub(super) read_keys: u64,
+    pub(super) written_queries: u64,
+    pub(super) read_queries: u64,
+}
+
 /// What will happen to the leadership of a region unless something comes between.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Change {
@@ -140,7 +152,7 @@ pub(super) struct Region {
     pub(super) known_leader: Option<usize>,
     /// PD's view: reported since this PD leader serves.
     pub(super) reported: bool,
-    /// PD's view: what was read and written between the last two reports.
+    /// PD's view: the traffic that was reported last.
     pub(super) flow: Flow,
 }
 
@@ -206,6 +218,11 @@ impl Region {
     /// The index of the peer on a store.
     pub(super) fn peer_on(&self, store: usize) -> Option<usize> {
         self.peers.iter().position(|peer| peer.store == store)
+    }
+
+    /// Whether a peer leads, or nobody has told it yet that it does not.
+    pub(super) fn takes_itself_for_leader(&self, peer: usize) -> bool {
+        self.leader == Some(peer) || self.unheard.is_some_and(|unheard| unheard.peer == peer)
     }
 
     /// The index of the store whose peer leads.

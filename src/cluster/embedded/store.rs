@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::process::Process;
 use super::region::StoreLink;
 use super::resources::Resources;
@@ -64,6 +66,26 @@ impl NodeState {
     }
 }
 
+/// A label of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Label {
+    pub(super) key: String,
+    pub(super) value: String,
+}
+
+/// How much of the leaders and of the regions a store should have, relative to the others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Weight {
+    pub(super) leader: f64,
+    pub(super) region: f64,
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self { leader: 1.0, region: 1.0 }
+    }
+}
+
 /// What PD knows of a store.
 #[derive(Debug, Clone, Default)]
 pub(super) struct View {
@@ -78,6 +100,8 @@ pub(super) struct View {
     pub(super) slow_score: u64,
     /// When its process started by its own clock, in Unix seconds.
     pub(super) start_timestamp: i64,
+    pub(super) labels: Vec<Label>,
+    pub(super) weight: Weight,
     pub(super) last_heartbeat: Option<Duration>,
     /// The last heartbeat as etcd has it.
     persisted: Option<Duration>,

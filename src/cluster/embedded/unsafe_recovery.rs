@@ -80,14 +80,10 @@ pub(super) struct Recovery {
     since: Duration,
     /// When PD gives up.
     deadline: Duration,
-    /// The indices of the stores that have failed.
-    failed: BTreeSet<usize>,
     /// By the index of a store that is left: when it got its plan of this stage, if it has.
     told: BTreeMap<usize, Option<Duration>>,
     /// The regions without a quorum: their index, the store that goes on with them, and when that has done its part.
     regions: Vec<(usize, usize, Option<Duration>)>,
-    /// In the joint state.
-    joint: bool,
     history: Vec<Entry>,
 }
 
@@ -152,7 +148,6 @@ pub(super) fn begin(
         stage: Stage::Collect,
         since: now,
         deadline: now + timeout.unwrap_or(TIMEOUT),
-        failed,
         told,
         ..Recovery::default()
     };

@@ -9,7 +9,8 @@ pub(super) const INVARIANTS: &[Invariant] = &[
     Invariant {
         name: "member_down",
         demands: "the member answers its status API",
-        role: "etcd",
+        roles: &["etcd"],
+        required: true,
         // One late answer on a busy machine is not a dead member.
         grace: Duration::from_secs(2),
         check: |observation, node| check_word(observation, node, "status_api", &["answers"]),
@@ -17,7 +18,8 @@ pub(super) const INVARIANTS: &[Invariant] = &[
     Invariant {
         name: "member_unhealthy",
         demands: "the member calls itself healthy",
-        role: "etcd",
+        roles: &["etcd"],
+        required: true,
         // Without a leader no member does, and an election takes 1 to 2 s with the usual election timeout of 1 s.
         grace: Duration::from_secs(5),
         check: |observation, node| match observation.value(node, "healthy") {
@@ -29,7 +31,8 @@ pub(super) const INVARIANTS: &[Invariant] = &[
     Invariant {
         name: "no_leader",
         demands: "at least one member knows a leader",
-        role: CLUSTER,
+        roles: &[CLUSTER],
+        required: true,
         grace: Duration::from_secs(5),
         check: |observation, node| check_leader(observation, node, "leader"),
     },

@@ -1,10 +1,17 @@
 //! TiKV with its Placement Driver (PD). The only room but the embedded model that knows TiKV's field names.
 
+mod checks;
 mod invariants;
 mod knowledge;
+mod load;
+mod log_line;
 mod logs;
 mod observe;
+mod pd;
 mod prepare;
+mod prometheus;
+mod scheduling;
+mod stores;
 
 use std::time::Duration;
 

@@ -8,13 +8,13 @@ use serde::de::IgnoredAny;
 use serde_json::{Value as Json, json};
 use tokio_util::sync::CancellationToken;
 
-use super::observe::{PD_PORT, ask_each, first_answer};
+use super::pd::{self, Stores, ask_in_turn, first_answer};
 use crate::clock::{self, after};
 use crate::cluster::{Cluster, ClusterError, Node};
 use crate::http::Request;
 
 /// How long the stores may take to join and to make the replicas of the first regions, once they answer.
-const READY_WITHIN: Duration = Duration::from_mins(3);
+const READY_WITHIN: Duration = Duration::from_mins(5);
 /// How often is asked whether it is so.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long PD may take to split: it tries up to five times.
@@ -24,23 +24,6 @@ const SPLIT_TIMEOUT: Duration = Duration::from_secs(30);
 const REPLICAS: usize = 3;
 /// The load's table has so many regions, as in the model.
 const TABLE_REGIONS: u64 = 20;
-
-/// `GET /pd/api/v1/stores` (PD: pkg/response/store.go).
-#[derive(Debug, Deserialize)]
-struct Stores {
-    stores: Vec<StoreInfo>,
-}
-
-#[derive(Debug, Deserialize)]
-struct StoreInfo {
-    store: StoreMeta,
-}
-
-#[derive(Debug, Deserialize)]
-struct StoreMeta {
-    address: String,
-    state_name: String,
-}
 
 /// `GET /pd/api/v1/regions` (PD: pkg/response/region.go).
 #[derive(Debug, Deserialize)]
@@ -52,6 +35,7 @@ struct Regions {
 struct Region {
     id: u64,
     start_key: String,
+    #[serde(default)]
     peers: Vec<IgnoredAny>,
     leader: Option<IgnoredAny>,
     #[serde(default)]
@@ -89,9 +73,9 @@ pub(super) async fn prepare(
 
 /// Whether the cluster can serve, else what is missing.
 async fn ready(cluster: &dyn Cluster, pds: &[&Node], stores: &[&Node]) -> Result<(), String> {
-    let known = first_answer(ask_each::<Stores>(cluster, pds, "/stores").await)?;
+    let known = ask_in_turn::<Stores>(cluster, pds, "/stores").await?;
     for node in stores {
-        let is_it = |info: &&StoreInfo| info.store.address.split(':').next() == Some(node.name.as_str());
+        let is_it = |info: &&pd::StoreInfo| info.store.address.split(':').next() == Some(node.name.as_str());
         match known.stores.iter().find(is_it).map(|info| info.store.state_name.as_str()) {
             Some("Up") => {}
             Some(state) => return Err(format!("PD says that {} is {state}", node.name)),
@@ -109,7 +93,7 @@ async fn ready(cluster: &dyn Cluster, pds: &[&Node], stores: &[&Node]) -> Result
 }
 
 async fn regions(cluster: &dyn Cluster, pds: &[&Node]) -> Result<Vec<Region>, String> {
-    Ok(first_answer(ask_each::<Regions>(cluster, pds, "/regions").await)?.regions)
+    Ok(ask_in_turn::<Regions>(cluster, pds, "/regions").await?.regions)
 }
 
 /// Splits the load's table, and spreads the leaders of its regions over the stores.
@@ -129,8 +113,7 @@ async fn split(cluster: &dyn Cluster, pds: &[&Node], records: u32) -> Result<(),
 async fn tell(cluster: &dyn Cluster, pds: &[&Node], path: &str, body: Json) -> Result<(), String> {
     let mut answers = Vec::new();
     for node in pds {
-        let authority = format!("{}:{PD_PORT}", node.name);
-        let request = Request::post(authority, format!("/pd/api/v1{path}"), body.clone(), SPLIT_TIMEOUT);
+        let request = Request::post(pd::address(node), format!("/pd/api/v1{path}"), body.clone(), SPLIT_TIMEOUT);
         let answer = cluster.http().send(&request).await.and_then(|response| response.ok(&request));
         let taken = answer.is_ok();
         answers.push(answer);
@@ -144,7 +127,8 @@ async fn tell(cluster: &dyn Cluster, pds: &[&Node], path: &str, body: Json) -> R
 /// The keys that a table of so many records is split at, in hex as PD writes them.
 fn split_keys(records: u32) -> Vec<String> {
     let key = |split: u64| format!("usertable:user{:012}", split * u64::from(records) / TABLE_REGIONS);
-    (1..TABLE_REGIONS).map(|split| key(split).bytes().map(|byte| format!("{byte:02X}")).collect()).collect()
+    let hex = |byte: u8| format!("{byte:02X}");
+    (1..TABLE_REGIONS).map(|split| key(split).bytes().map(hex).collect()).collect()
 }
 
 #[cfg(test)]

@@ -320,9 +320,22 @@ fn template(line: &str) -> (String, BTreeSet<String>) {
     let (message, fields) = rest.split_once(']').unwrap();
     let message = message.trim_matches('"').split(":  ").next().unwrap();
     let blotted: String = message.chars().filter(|character| !character.is_ascii_digit()).collect();
-    let named = fields.split(" [").filter_map(|field| field.split_once('='));
+    let unquoted: String = without_quoted(fields);
+    let named = unquoted.split(" [").filter_map(|field| field.split_once('='));
     let fields = named.map(|(name, _)| name.to_owned()).collect();
     (format!("{level}] [{source}] {blotted}"), fields)
+}
+
+/// Fields without what is quoted in them, which may have brackets and `=` of its own.
+fn without_quoted(fields: &str) -> String {
+    let (mut quoted, mut escaped) = (false, false);
+    let outside = |character: &char| {
+        let quote = *character == '"' && !escaped;
+        escaped = *character == '\\' && !escaped;
+        quoted ^= quote;
+        !quoted && !quote
+    };
+    fields.chars().filter(outside).collect()
 }
 
 /// What is said in any recorded log, with the names of its fields.

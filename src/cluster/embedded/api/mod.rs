@@ -1,7 +1,12 @@
 //! What the nodes answer over HTTP: who can be reached, and what comes back. The bodies are made in [`super::bodies`].
 
+mod members;
 mod pd;
+mod placement;
+mod regions;
 mod reply;
+mod scheduling;
+mod stores;
 mod tikv;
 
 use std::time::Duration;
@@ -61,7 +66,7 @@ pub(super) fn answer(model: &mut Model, request: &Request) -> Result<Answer, Htt
         Reached::Hangs => Answer::Later(None),
         Reached::Answers(place) if path == METRICS => Answer::Now(metrics(model, place)),
         Reached::Answers(Place::Pd(index)) => pd::answer(model, index, request, path, query),
-        Reached::Answers(Place::Tikv(_)) => Answer::Now(tikv::answer(request, path)),
+        Reached::Answers(Place::Tikv(index)) => Answer::Now(tikv::answer(model, index, request, path)),
     })
 }
 

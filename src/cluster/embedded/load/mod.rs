@@ -18,7 +18,7 @@ use fastrand::Rng;
 
 pub(super) use self::flow::{Flow, Served};
 pub use self::history::ClientSecond;
-pub(super) use self::hot::HotRegions;
+pub(super) use self::hot::{HotRegions, StoreRates};
 #[cfg_attr(not(test), expect(unused_imports, reason = "for faults that add a client"))]
 pub(super) use self::keys::Keys;
 pub(super) use self::service::{CPU_IDLE, Pace};
@@ -29,6 +29,7 @@ use self::flow::{RegionFlow, StoreFlow};
 use self::history::{Completed, History, Second};
 use self::report::Report;
 use super::model::Model;
+use super::region;
 use crate::cluster::LoadSpec;
 
 /// The clients' shape of time.
@@ -167,7 +168,7 @@ pub(super) fn step(model: &mut Model, now: Duration) {
         model.load.next = Duration::from_secs(now.as_secs() + 1);
         model.load.close_second(now);
         model.load.report.step(began, now, &mut model.log);
-        stale |= outlook::watch_connections(model, now);
+        stale |= outlook::watch_connections(model, now) | outlook::resources_changed(model);
     }
     if stale {
         let moved = outlook::look_over(model, now);
@@ -222,14 +223,14 @@ impl Load {
     }
 
     /// A region's leader reports to PD: what was read and written since it last did.
-    pub(super) fn report_region(&mut self, index: usize, leader: Option<usize>, now: Duration) -> Flow {
-        let Some(region) = self.regions.get_mut(index) else { return Flow::default() };
+    pub(super) fn report_region(&mut self, index: usize, leader: Option<usize>, now: Duration) -> region::Flow {
+        let Some(region) = self.regions.get_mut(index) else { return region::Flow::default() };
         self.stale |= region.leader != leader;
         region.settle(&self.clients);
         let (flow, span) = (std::mem::take(&mut region.sum), now.saturating_sub(region.reported));
         region.reported = now;
         self.hot.take_written(index, flow, span, now);
-        flow
+        flow.reported(span)
     }
 
     /// A store reports to PD what was read from it and written to it since it last did.

@@ -84,6 +84,11 @@ pub(super) static ETCD_IS_LEADER: Family =
     gauge("etcd_server_is_leader", "Whether or not this member is a leader. 1 if is, 0 otherwise.");
 pub(super) static ETCD_LEADER_CHANGES: Family =
     counter("etcd_server_leader_changes_seen_total", "The number of leader changes seen.");
+pub(super) static CHECKER_EVENTS: Family = counter("pd_checker_event_count", "Counter of checker events.");
+pub(super) static OPERATORS: Family = counter("pd_schedule_operators_count", "Counter of schedule operators.");
+/// `pd:pkg/schedule/schedulers/metrics.go`; the recorded cluster had no slow store.
+pub(super) static EVICTED_SLOW_STORE: Family =
+    gauge("pd_scheduler_evicted_slow_store_status", "Store evicted leaders due to slow");
 pub(super) static CLUSTER_HEALTH: Family = gauge("pd_cluster_health_status", "Status of the cluster.");
 pub(super) static CLUSTER_METADATA: Family = gauge("pd_cluster_metadata", "Record critical metadata.");
 pub(super) static CLUSTER_STATUS: Family = gauge("pd_cluster_status", "Status of the cluster.");

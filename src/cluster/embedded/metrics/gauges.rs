@@ -86,6 +86,11 @@ impl Metrics {
         }
     }
 
+    /// A store more.
+    pub(in super::super) fn add_store(&mut self) {
+        self.stores.push(StoreMetrics::default());
+    }
+
     /// A store has sent a region's heartbeat to PD's leader.
     pub(in super::super) fn region_reported(&mut self, pd_leader: Option<usize>, store: Option<usize>) {
         let Some(store) = store else { return };

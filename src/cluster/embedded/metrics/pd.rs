@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use super::super::bodies::{APPROXIMATE_SIZE, known_regions, region_score};
+use super::super::bodies::stores::region_score;
+use super::super::bodies::{APPROXIMATE_SIZE, known_regions};
 use super::super::model::Model;
 use super::super::pd_config::ScheduleConfig;
-use super::super::region::Region;
-use super::super::store::{DISCONNECTED_AFTER, Store};
+use super::super::region::{Region, Role};
+use super::super::schedule::SLOW;
+use super::super::store::{DISCONNECTED_AFTER, NodeState, Store};
 use super::families::{
-    CLUSTER_HEALTH, CLUSTER_METADATA, CLUSTER_STATUS, ETCD_HAS_LEADER, ETCD_ID, ETCD_IS_LEADER, ETCD_LEADER_CHANGES,
-    MEMBER_ROLE, REGION_HEARTBEAT, REGIONS_STATUS, START_TIME, STORE_STATUS, TSO_ROLE,
+    CHECKER_EVENTS, CLUSTER_HEALTH, CLUSTER_METADATA, CLUSTER_STATUS, ETCD_HAS_LEADER, ETCD_ID, ETCD_IS_LEADER,
+    ETCD_LEADER_CHANGES, EVICTED_SLOW_STORE, MEMBER_ROLE, OPERATORS, REGION_HEARTBEAT, REGIONS_STATUS, START_TIME,
+    STORE_STATUS, TSO_ROLE,
 };
+use super::gauges::MemberMetrics;
 use super::{Take, epoch_seconds, flag, number};
 
 /// A store silent for longer is unhealthy, which only the metric knows (`pd:pkg/core/store.go`, `storeUnhealthyDuration`).
@@ -63,13 +67,16 @@ impl ClusterGauges {
     }
 }
 
-/// One of five, as `pd:pkg/statistics/store_collection.go` tells them apart; none is slow here.
+/// One of them, as `pd:pkg/statistics/store_collection.go` tells them apart.
 fn store_gauges(store: &Store, (regions, leaders): (u64, u64), config: &ScheduleConfig, now: Duration) -> StoreGauges {
     let age = store.view.last_heartbeat.map_or(Duration::MAX, |heartbeat| now.saturating_sub(heartbeat));
     let down = age >= config.max_store_down_time;
     let unhealthy = !down && age > UNHEALTHY_AFTER;
     let disconnected = !down && !unhealthy && age > DISCONNECTED_AFTER;
-    let stats = store.view.stats;
+    let state = store.view.node_state;
+    let (up, removing, removed) = (state.is_up(), state == NodeState::Removing, state.is_removed());
+    let slow = !down && !unhealthy && !disconnected && store.view.slow_score >= SLOW;
+    let stats = store.view.stats.filter(|_| !removed);
     let (capacity, used) = stats.map_or((0, 0), |stats| (stats.capacity, stats.used));
     let available = capacity.saturating_sub(used);
     let plenty = regions < SMALL_CLUSTER && available > ENOUGH_SPACE;
@@ -84,18 +91,18 @@ fn store_gauges(store: &Store, (regions, leaders): (u64, u64), config: &Schedule
             ("region_count", number(regions)),
             ("storage_capacity", number(capacity)),
             ("storage_size", number(used)),
-            ("store_disconnected_count", flag(disconnected)),
-            ("store_down_count", flag(down)),
-            ("store_low_space_count", flag(!down && !plenty && scarce)),
-            ("store_offline_count", 0.0),
-            ("store_preparing_count", 0.0),
-            ("store_removed_count", 0.0),
-            ("store_removing_count", 0.0),
-            ("store_serving_count", 1.0),
-            ("store_slow_count", 0.0),
-            ("store_tombstone_count", 0.0),
-            ("store_unhealth_count", flag(unhealthy)),
-            ("store_up_count", flag(!down && !unhealthy && !disconnected)),
+            ("store_disconnected_count", flag(up && disconnected)),
+            ("store_down_count", flag(up && down)),
+            ("store_low_space_count", flag(!removed && !down && !plenty && scarce)),
+            ("store_offline_count", flag(removing)),
+            ("store_preparing_count", flag(state == NodeState::Preparing)),
+            ("store_removed_count", flag(removed)),
+            ("store_removing_count", flag(removing)),
+            ("store_serving_count", flag(state == NodeState::Serving)),
+            ("store_slow_count", flag(up && slow)),
+            ("store_tombstone_count", flag(removed)),
+            ("store_unhealth_count", flag(up && unhealthy)),
+            ("store_up_count", flag(up && !down && !unhealthy && !disconnected && !slow)),
             ("witness_count", 0.0),
         ],
         scheduler: [
@@ -120,31 +127,34 @@ fn store_gauges(store: &Store, (regions, leaders): (u64, u64), config: &Schedule
 
 /// By type. All regions of the model are as small as an empty one.
 fn region_gauges(model: &Model) -> [(&'static str, f64); 10] {
-    let wanted = model.regions.iter().map(|region| region.peers.len()).max().unwrap_or_default();
-    let mut gauges = [0_u64; 4];
-    for region in known_regions(model).filter(|region| region.reported) {
+    let wanted = usize::try_from(model.config.replication.max_replicas).unwrap_or(usize::MAX);
+    let mut gauges = [0_u64; 7];
+    for region in model.regions.iter().filter(|region| region.reported) {
         let is = |of: bool| u64::from(of);
         gauges[0] += is(region.peers.iter().any(|peer| peer.down_seconds.is_some()));
         gauges[1] += 1;
         gauges[2] += is(region.peers.len() < wanted);
         gauges[3] += is(pending(region));
+        gauges[4] += is(region.peers.len() > wanted);
+        gauges[5] += is(region.peers.iter().any(|peer| peer.role == Role::Learner));
+        let leaving = |store: usize| model.stores[store].view.node_state == NodeState::Removing;
+        gauges[6] += is(region.peers.iter().any(|peer| leaving(peer.store)));
     }
-    let [down, empty, miss, pending] = gauges.map(number);
-    region_types(down, empty, miss, pending)
+    region_types(gauges.map(number))
 }
 
 fn pending(region: &Region) -> bool {
     region.peers.iter().any(|peer| peer.pending)
 }
 
-fn region_types(down: f64, empty: f64, miss: f64, pending: f64) -> [(&'static str, f64); 10] {
+fn region_types([down, empty, miss, pending, extra, learner, offline]: [f64; 7]) -> [(&'static str, f64); 10] {
     [
         ("down-peer-region-count", down),
         ("empty-region-count", empty),
-        ("extra-peer-region-count", 0.0),
-        ("learner-peer-region-count", 0.0),
+        ("extra-peer-region-count", extra),
+        ("learner-peer-region-count", learner),
         ("miss-peer-region-count", miss),
-        ("offline-peer-region-count", 0.0),
+        ("offline-peer-region-count", offline),
         ("oversized-region-count", 0.0),
         ("pending-peer-region-count", pending),
         ("undersized-region-count", empty),
@@ -163,15 +173,23 @@ pub(super) fn collect(model: &Model, index: usize, take: &mut Take) {
     take(&ETCD_ID, &[("server_id", &format!("{:x}", member.id))], 1.0);
     take(&ETCD_IS_LEADER, &[], flag(etcd_leader == Some(index)));
     take(&ETCD_LEADER_CHANGES, &[], number(metrics.leader_changes));
+    for (event, count) in &metrics.rule_checker {
+        take(&CHECKER_EVENTS, &[("name", event), ("type", "rule_checker")], number(*count));
+    }
     for (name, health) in gauges.iter().flat_map(|gauges| &gauges.health) {
         take(&CLUSTER_HEALTH, &[("name", name)], *health);
     }
     take(&CLUSTER_METADATA, &[("type", &format!("cluster{}", model.cluster_id))], 0.0);
     collect_stores(gauges, take);
+    collect_operators(metrics, take);
     // Set to zero when the process starts, hence also on a follower.
-    let regions = gauges.map_or_else(|| region_types(0.0, 0.0, 0.0, 0.0), |gauges| gauges.regions);
+    let regions = gauges.map_or_else(|| region_types([0.0; 7]), |gauges| gauges.regions);
     for (kind, value) in regions {
         take(&REGIONS_STATUS, &[("type", kind)], value);
+    }
+    if let Some(store) = model.schedule.slow_store.evicted().filter(|_| leads) {
+        let address = model.stores.iter().find(|other| other.id == store).map(Store::address).unwrap_or_default();
+        take(&EVICTED_SLOW_STORE, &[("address", &address), ("store", &store.to_string())], 1.0);
     }
     collect_heartbeats(model, &metrics.region_heartbeats, take);
     for StoreGauges { id, address, scheduler, .. } in gauges.iter().flat_map(|gauges| &gauges.stores) {
@@ -196,6 +214,12 @@ fn collect_stores(gauges: Option<&ClusterGauges>, take: &mut Take) {
         for (kind, value) in cluster {
             take(&CLUSTER_STATUS, &[("engine", "tikv"), ("store", id), ("type", kind)], *value);
         }
+    }
+}
+
+fn collect_operators(metrics: &MemberMetrics, take: &mut Take) {
+    for ((event, kind), count) in &metrics.operators {
+        take(&OPERATORS, &[("event", event), ("type", kind)], number(*count));
     }
 }
 

@@ -46,6 +46,15 @@ struct Target {
     known: Vec<Known>,
 }
 
+impl Target {
+    /// One that is first scraped at this time.
+    fn new(job: &'static str, instance: String, next: Duration, storage: &mut Storage) -> Self {
+        let labels: Labels = [(METRIC_NAME, "up"), ("instance", &instance), ("job", job)].into_iter().collect();
+        let up = storage.series(&labels);
+        Self { job, instance, next, last: None, up, known: Vec::new() }
+    }
+}
+
 /// All targets and what they showed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Prometheus {
@@ -65,14 +74,16 @@ impl Prometheus {
         let stores = (0..topology.tikv).map(|index| ("tikv", format!("tikv{index}:20180")));
         let targets: Vec<Target> = pds
             .chain(stores)
-            .map(|(job, instance)| {
-                let labels: Labels = [(METRIC_NAME, "up"), ("instance", &instance), ("job", job)].into_iter().collect();
-                let up = storage.series(&labels);
-                Target { job, instance, next: INTERVAL.mul_f64(random.f64()), last: None, up, known: Vec::new() }
-            })
+            .map(|(job, instance)| Target::new(job, instance, INTERVAL.mul_f64(random.f64()), &mut storage))
             .collect();
         let next = targets.iter().map(|target| target.next).min().unwrap_or(Duration::MAX);
         Self { targets, storage, next }
+    }
+
+    /// A store more to scrape, from this time on.
+    pub(super) fn add_store(&mut self, index: usize, from: Duration) {
+        self.targets.push(Target::new("tikv", format!("tikv{index}:20180"), from, &mut self.storage));
+        self.next = self.next.min(from);
     }
 }
 

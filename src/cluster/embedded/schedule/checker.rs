@@ -236,16 +236,10 @@ fn replace(
 
 fn remove_orphan(model: &mut Model, region: usize, store: usize, now: Duration) -> Event {
     if allowed(model) {
-        let from = super::at(model, store);
-        let brief = format!("rm peer: store [{}]", from.id);
-        let mut steps = vec![Step::RemovePeer { from }];
-        let mut kind = Kind::REPLICA.and(Kind::REGION);
-        if model.regions[region].known_leader_store() == Some(store) {
-            let others = super::evict::followers(model, region, now);
-            let Some(heir) = model.random.choice(others) else { return &["remove-orphan-peer"] };
-            steps.insert(0, Step::TransferLeader { from, to: vec![super::at(model, heir)] });
-            kind = kind.and(Kind::LEADER);
-        }
+        let brief = format!("rm peer: store [{}]", model.stores[store].id);
+        let Some(steps) = super::remove_voter(model, region, store, now) else { return &["remove-orphan-peer"] };
+        let kind = Kind::REPLICA.and(Kind::REGION);
+        let kind = if steps.len() > 1 { kind.and(Kind::LEADER) } else { kind };
         controller::add(model, Order { desc: "remove-orphan-peer", brief, region, kind, steps }, now);
     }
     &["remove-orphan-peer"]

@@ -63,3 +63,22 @@ pub(super) fn slow_store_recovered(log: &mut Log, at: Duration, pd: &NodeName, s
     let message = "slow store has been recovered";
     log.write(at, pd, Origin("INFO", "evict_slow_store.go:301"), message, &[("store-id", &store)]);
 }
+
+/// evict-leader-scheduler is given a store.
+pub(super) fn evict_leader_added(log: &mut Log, at: Duration, pd: &NodeName, store: u64) {
+    let arguments = format!("[{store}]");
+    let fields: Fields = &[("scheduler-name", &"evict-leader-scheduler"), ("scheduler-args", &arguments)];
+    log.write(at, pd, Origin("INFO", "handler.go:206"), "create scheduler", fields);
+    log.write(at, pd, Origin("INFO", "store.go:897"), "pause store leader transfer", &[("store-id", &store)]);
+    log.write(at, pd, Origin("INFO", "handler.go:218"), "add scheduler successfully", fields);
+    log.write(at, pd, Origin("INFO", "handler.go:224"), "persist scheduler config successfully", fields);
+}
+
+/// A store is taken from evict-leader-scheduler, which stops with its last one.
+pub(super) fn evict_leader_removed(log: &mut Log, at: Duration, pd: &NodeName, store: u64, stopped: bool) {
+    log.write(at, pd, Origin("INFO", "store.go:914"), "resume store leader transfer", &[("store-id", &store)]);
+    if stopped {
+        let fields: Fields = &[("scheduler-name", &"evict-leader-scheduler"), ("error", &"context canceled")];
+        log.write(at, pd, Origin("INFO", "scheduler_controller.go:382"), "scheduler has been stopped", fields);
+    }
+}

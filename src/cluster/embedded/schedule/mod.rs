@@ -14,12 +14,14 @@ use std::time::Duration;
 
 pub(super) use balance::balanced;
 pub(super) use limits::Limits;
+pub(super) use slow_store::{SLOW, release as release_slow_store};
 
 use self::checker::Patrol;
 use self::controller::{Operators, Order};
 use self::operator::{At, Kind, Step};
 use self::slow_store::SlowStore;
-use super::bodies::{APPROXIMATE_SIZE, region_score};
+use super::bodies::APPROXIMATE_SIZE;
+use super::bodies::stores::region_score;
 use super::model::Model;
 use super::schedulers::SchedulerKind;
 
@@ -106,6 +108,24 @@ fn looked(look: &mut Look, found: bool, now: Duration) {
 /// A scheduler that was added, or given something else to do, looks at once.
 pub(super) fn look_at_once(model: &mut Model, kind: SchedulerKind) {
     model.schedule.looks[kind as usize] = Look::default();
+}
+
+/// evict-leader-scheduler was given a store.
+pub(super) fn evict_leader_added(model: &mut Model, store: u64) {
+    let now = model.now;
+    if let Some(pd) = model.leadership.leader() {
+        lines::evict_leader_added(&mut model.log, now, &model.members[pd].name, store);
+    }
+    look_at_once(model, SchedulerKind::EvictLeader);
+}
+
+/// A store was taken from evict-leader-scheduler.
+pub(super) fn evict_leader_removed(model: &mut Model, store: u64) {
+    let now = model.now;
+    if let Some(pd) = model.leadership.leader() {
+        let stopped = model.schedulers.evicted().is_empty();
+        lines::evict_leader_removed(&mut model.log, now, &model.members[pd].name, store, stopped);
+    }
 }
 
 /// Whether a scheduler may do anything now.
@@ -214,6 +234,19 @@ pub(super) fn move_voter(model: &mut Model, region: usize, from: usize, to: usiz
         Step::LeaveJoint { promote, demote },
         Step::RemovePeer { from },
     ]);
+    Some(steps)
+}
+
+/// The steps that remove the voter of a region from a store; the leader hands over first. None if no other can lead.
+pub(super) fn remove_voter(model: &mut Model, region: usize, store: usize, now: Duration) -> Option<Vec<Step>> {
+    let from = at(model, store);
+    let mut steps = Vec::new();
+    if model.regions[region].known_leader_store() == Some(store) {
+        let others = evict::followers(model, region, now);
+        let heir = model.random.choice(others)?;
+        steps.push(Step::TransferLeader { from, to: vec![at(model, heir)] });
+    }
+    steps.push(Step::RemovePeer { from });
     Some(steps)
 }
 

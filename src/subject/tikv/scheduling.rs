@@ -1,0 +1,159 @@
+//! Whether PD may move and repair replicas, and what has to be: its configuration, schedulers, operators and region checks.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use super::super::CLUSTER;
+use super::pd::{Checker, HotPeer, HotRegions, RegionCheck, ReplicationConfig, ask_in_turn};
+use super::stores::Infos;
+use crate::cluster::{Cluster, Node};
+use crate::reading::{Observation, Unit, Value};
+
+/// The settings by which PD moves or repairs nothing, and the value that does so (PD: pkg/schedule/config/config.go). The
+/// limits for merges and for hot regions are not among them: without those, no replica is missing for longer.
+const SWITCHES: &[(&str, &str)] = &[
+    ("halt-scheduling", "true"),
+    ("leader-schedule-limit", "0"),
+    ("region-schedule-limit", "0"),
+    ("replica-schedule-limit", "0"),
+    ("enable-make-up-replica", "false"),
+    ("enable-replace-offline-replica", "false"),
+    ("enable-remove-down-replica", "false"),
+];
+
+/// The schedulers that keep leaders and replicas even (PD: pkg/schedule/schedulers).
+const BALANCERS: [&str; 2] = ["balance-leader-scheduler", "balance-region-scheduler"];
+
+/// What PD answers on its scheduling, each or why it does not.
+pub(super) struct Answers {
+    config: Result<Json, String>,
+    replication: Result<ReplicationConfig, String>,
+    schedulers: Result<Vec<String>, String>,
+    paused: Result<Vec<String>, String>,
+    rule_checker: Result<Checker, String>,
+    operators: Result<Vec<String>, String>,
+    checks: [(&'static str, Result<RegionCheck, String>); 3],
+    hot: [Result<HotRegions, String>; 2],
+}
+
+/// Asks the members in their order.
+pub(super) async fn ask(cluster: &dyn Cluster, pds: &[&Node]) -> Answers {
+    async fn turn<T: DeserializeOwned>(cluster: &dyn Cluster, pds: &[&Node], path: &str) -> Result<T, String> {
+        ask_in_turn(cluster, pds, path).await
+    }
+    let (config, replication, schedulers, paused, rule_checker, operators, pending, down, miss, write, read) = tokio::join!(
+        turn(cluster, pds, "/config/schedule"),
+        turn(cluster, pds, "/config/replicate"),
+        turn(cluster, pds, "/schedulers"),
+        turn(cluster, pds, "/schedulers?status=paused"),
+        turn(cluster, pds, "/checker/rule"),
+        turn(cluster, pds, "/operators"),
+        turn(cluster, pds, "/regions/check/pending-peer"),
+        turn(cluster, pds, "/regions/check/down-peer"),
+        turn(cluster, pds, "/regions/check/miss-peer"),
+        turn(cluster, pds, "/hotspot/regions/write"),
+        turn(cluster, pds, "/hotspot/regions/read"),
+    );
+    let checks = [("pending_peer_regions", pending), ("down_peer_regions", down), ("miss_peer_regions", miss)];
+    Answers { config, replication, schedulers, paused, rule_checker, operators, checks, hot: [write, read] }
+}
+
+/// Reads what the answers say of the cluster and, of hot regions, of the stores that lead them.
+pub(super) fn observe(observation: &mut Observation, nodes: &[&Node], infos: &Infos, answers: &Answers) {
+    let mut push = |name: &str, value: Value, unit: Unit| observation.push("pd", &CLUSTER.into(), name, value, unit);
+    for (name, check) in &answers.checks {
+        push(name, check.as_ref().map_or_else(Value::unknown, |check| number(check.count)), Unit::Count);
+    }
+    let replicas = answers.replication.as_ref().map(|config| config.max_replicas);
+    push("max_replicas", replicas.map_or_else(Value::unknown, Value::from), Unit::Count);
+    let off = answers.switched_off();
+    let word = |off: &Vec<String>| Value::from(if off.is_empty() { "on" } else { "off" });
+    push("scheduling", off.as_ref().map_or_else(Value::unknown, word), Unit::None);
+    let list = |off: &Vec<String>| Value::Text(if off.is_empty() { "nothing".to_owned() } else { off.join(", ") });
+    push("switched_off", off.as_ref().map_or_else(Value::unknown, list), Unit::None);
+    let operators = answers.operators.as_ref().map(|operators| number(operators.len() as u64));
+    push("operators", operators.unwrap_or_else(Value::unknown), Unit::Count);
+    let evicts =
+        |name: &String| name.starts_with("evict-leader-scheduler") || name.starts_with("grant-leader-scheduler");
+    let evicting = answers.schedulers.as_ref().map(|schedulers| Value::Flag(schedulers.iter().any(evicts)));
+    push("leaders_moved_on_purpose", evicting.unwrap_or_else(Value::unknown), Unit::None);
+    observe_hot_regions(observation, nodes, infos, &answers.hot);
+}
+
+impl Answers {
+    /// What is switched off of PD's scheduling.
+    fn switched_off(&self) -> Result<Vec<String>, &String> {
+        let config = self.config.as_ref()?;
+        let setting =
+            |name: &str| config.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        let mut off: Vec<String> = SWITCHES
+            .iter()
+            .filter(|(name, off)| setting(name).as_deref() == Some(off))
+            .map(|(name, off)| format!("{name} is {off}"))
+            .collect();
+        off.extend(self.paused.iter().flatten().map(|name| format!("{name} is paused")));
+        // For some time after a change of PD's leader there are no schedulers at all (PD: server/cluster/coordinator).
+        if let Some(schedulers) = self.schedulers.as_ref().ok().filter(|schedulers| !schedulers.is_empty()) {
+            let missing = BALANCERS.iter().filter(|name| !schedulers.iter().any(|own| own == *name));
+            off.extend(missing.map(|name| format!("{name} is removed")));
+        }
+        if self.rule_checker.as_ref().is_ok_and(|checker| checker.paused) {
+            off.push("the rule checker is paused".to_owned());
+        }
+        Ok(off)
+    }
+}
+
+/// A region that PD counts as hot has been so for 3 minutes (PD: pkg/statistics/utils/constant.go): how much of what all
+/// regions get goes to the hottest one of each store, to a hundredth.
+fn observe_hot_regions(
+    observation: &mut Observation,
+    nodes: &[&Node],
+    infos: &Infos,
+    [write, read]: &[Result<HotRegions, String>; 2],
+) {
+    let mut hottest: BTreeMap<u64, (f64, u64)> = BTreeMap::new();
+    for (hot, is_write) in [(write, true), (read, false)] {
+        let Ok(hot) = hot else { continue };
+        let all: f64 = hot.as_peer.values().map(|peers| peers.store_keys).sum();
+        for peer in hot.as_leader.values().flat_map(|peers| &peers.statistics) {
+            let share = (peer.flow_keys / total(all, peer, is_write) * 100.0).round() / 100.0;
+            let entry = hottest.entry(peer.store_id).or_insert((share, peer.region_id));
+            if share > entry.0 {
+                *entry = (share, peer.region_id);
+            }
+        }
+    }
+    let unread = [write, read].into_iter().find_map(|hot| hot.as_ref().err());
+    for node in nodes {
+        let id = infos.as_ref().ok().and_then(|infos| infos.get(&node.name)).map(|info| info.store.id);
+        let own = id.and_then(|id| hottest.get(&id));
+        let share = match (own, unread) {
+            (Some((share, _)), _) => Value::from(*share),
+            (None, Some(reason)) => Value::unknown(reason),
+            (None, None) => Value::from(0.0),
+        };
+        observation.push("pd", &node.name, "hot_region_share", share, Unit::None);
+    }
+    let region = hottest.values().max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, region)| region);
+    let region = match (region, unread) {
+        (Some(region), _) => Value::Text(format!("region {region}")),
+        (None, Some(reason)) => Value::unknown(reason),
+        (None, None) => Value::from("none"),
+    };
+    observation.push("pd", &CLUSTER.into(), "hottest_region", region, Unit::None);
+}
+
+/// Keys a second that all regions get. Of a write each replica tells, of a read only the leader
+/// (fixtures/recordings/hot-region.hotspot.jsonl).
+fn total(all_peers: f64, peer: &HotPeer, is_write: bool) -> f64 {
+    let replicas = u32::try_from(peer.stores.len().max(1)).unwrap_or(1);
+    if is_write { all_peers / f64::from(replicas) } else { all_peers }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of regions and operators are far below 2^52")]
+fn number(count: u64) -> Value {
+    Value::from(count as f64)
+}
