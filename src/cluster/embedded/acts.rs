@@ -10,13 +10,18 @@ use super::{lines, shutdown};
 
 /// A connection over which packets vanish is given up after this long: gRPC's keepalive time-out is also the time for
 /// which TCP waits for an acknowledgement (`grpc:src/core/lib/iomgr/tcp_posix.cc`; recorded in `store-partition`: 3.5 s).
-const CUT_NOTICED: std::ops::Range<f64> = 3.0..3.5;
+pub(super) const CUT_NOTICED: std::ops::Range<f64> = 3.0..3.5;
 /// One whose other end does not act is given up when a keepalive has no answer: sent after 10 s, for which it waits 3 s
 /// (`tikv:src/server/config.rs`, `grpc-keepalive-time` and `-timeout`).
 const PAUSE_NOTICED: std::ops::Range<f64> = 10.0..13.0;
 
+/// A span between two numbers of seconds.
+pub(super) fn draw(seconds: &std::ops::Range<f64>, random: &mut fastrand::Rng) -> Duration {
+    Duration::from_secs_f64(seconds.start + (seconds.end - seconds.start) * random.f64())
+}
+
 impl Model {
-    fn process_mut(&mut self, place: Place) -> &mut Process {
+    pub(super) fn process_mut(&mut self, place: Place) -> &mut Process {
         self.all_regions_due = true;
         match place {
             Place::Pd(index) => &mut self.members[index].process,
@@ -127,8 +132,7 @@ impl Model {
         match place {
             Place::Pd(index) => self.leadership.lose_member(index, true, now, &self.members, &mut self.random),
             Place::Tikv(index) if self.stores[index].ready.is_some() => {
-                let wait = noticed.start + (noticed.end - noticed.start) * self.random.f64();
-                let noticed = now + Duration::from_secs_f64(wait);
+                let noticed = now + draw(noticed, &mut self.random);
                 let store = &mut self.stores[index];
                 store.connected = false;
                 store.connects = None;

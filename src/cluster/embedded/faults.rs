@@ -1,33 +1,172 @@
 //! What the faults of a scenario do to the model, how each shows, and how it is undone.
 
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::acts::{self, CUT_NOTICED};
 use super::model::{Model, Place};
-use crate::cluster::{ClusterError, Fault, FaultKind, ProcessState, Undo};
+use super::resources::{Path, Resources};
+use super::{instant, lines};
+use crate::cluster::{ClusterError, Direction, Fault, FaultKind, ProcessState, Undo};
 use crate::reading::NodeName;
+
+/// Packets that come so much later break every connection, as a sender waits no longer for an acknowledgement
+/// (`tikv:src/server/config.rs`, `grpc-keepalive-timeout`), and so do packets that are all lost.
+const BREAKS_CONNECTIONS: Duration = Duration::from_secs(3);
+/// How long TCP waits at first for an acknowledgement before it sends a packet again (Linux, `TCP_RTO_MIN`).
+const RESENT_AFTER: Duration = Duration::from_millis(200);
+
+/// A node whose process is killed and started again and again.
+#[derive(Debug, Clone)]
+struct Flapping {
+    place: Place,
+    up: Duration,
+    down: Duration,
+    next: Duration,
+}
+
+/// The faults that go on by themselves.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ongoing {
+    /// Those that are started again when they have ended.
+    restarting: Vec<Place>,
+    flapping: Vec<Flapping>,
+    /// Those that hear nothing, and when the others hear them no more either.
+    deaf: Vec<(Duration, Place)>,
+    /// Stores, by index, whose memory is limited.
+    pressed: Vec<usize>,
+}
 
 /// Does a fault.
 pub(super) fn inject(model: &mut Model, fault: &Fault) -> Result<(), ClusterError> {
-    let place = place(model, fault)?;
+    if fault.kind() == &FaultKind::HaltScheduling {
+        model.config.schedule.halt_scheduling = true;
+        return Ok(());
+    }
+    let (place, now) = (place(model, fault)?, model.now);
     match fault.kind() {
         FaultKind::Kill => model.kill(place, 128 + 9),
         FaultKind::Stop => model.terminate(place),
         FaultKind::Pause => model.pause(place),
-        FaultKind::Partition { from, .. } if from.is_empty() => model.cut(place),
-        _ => return Err(not_yet(fault)),
+        FaultKind::Restart => {
+            model.terminate(place);
+            model.ongoing.restarting.push(place);
+        }
+        FaultKind::Flap { up, down } => {
+            model.kill(place, 128 + 9);
+            model.ongoing.flapping.push(Flapping { place, up: up.0, down: down.0, next: now + down.0 });
+        }
+        FaultKind::Partition { from, direction } if from.is_empty() => cut_off(model, place, *direction),
+        FaultKind::Partition { from, direction } => {
+            let others = places(model, from)?;
+            model.separate(place, &others, *direction == Direction::In);
+        }
+        FaultKind::Delay { by } => set_path(model, place, Path { delay: by.0, ..path(model, place) }),
+        FaultKind::Loss { percent } => {
+            set_path(model, place, Path { loss: f64::from(*percent) / 100.0, ..path(model, place) });
+        }
+        FaultKind::ShiftClock { by } => set_clock(model, place, by.0),
+        kind => strain(model, fault, kind, place)?,
+    }
+    Ok(())
+}
+
+/// Does a fault of a store's disk, processor or memory.
+fn strain(model: &mut Model, fault: &Fault, kind: &FaultKind, place: Place) -> Result<(), ClusterError> {
+    let Place::Tikv(index) = place else { return Err(impossible(fault)) };
+    let (store, now) = (&mut model.stores[index], model.now);
+    match kind {
+        FaultKind::SlowDisk { by } => store.resources.fsync += by.0,
+        FaultKind::FillDisk { leave } => {
+            let free = store.capacity.saturating_sub(store.used);
+            store.resources.foreign_bytes = free.saturating_sub(leave.0);
+        }
+        FaultKind::LimitCpu { cores } => {
+            store.resources.cores = *cores;
+            let slowness = store.slowness();
+            let left = store.next_heartbeat.saturating_sub(now);
+            store.next_heartbeat = now + left.mul_f64(slowness);
+            model.starve(index, slowness);
+        }
+        FaultKind::LimitMemory { to } => {
+            store.resources.memory = to.0;
+            store.memory_pressed.get_or_insert(now);
+            model.ongoing.pressed.push(index);
+        }
+        FaultKind::HotKey { rate } => {
+            let Model { load, regions, .. } = model;
+            let mut led = regions.iter().filter(|region| region.leader_store() == Some(index));
+            if !led.any(|region| load.start_hot_client(region, rate.0)) {
+                return Err(ClusterError::environment(
+                    fault.to_string(),
+                    "the store leads no key of a load",
+                    "Give the cluster a load, or pick another store.",
+                ));
+            }
+        }
+        _ => return Err(impossible(fault)),
     }
     Ok(())
 }
 
 /// What is seen instead of the effect of a fault, if that does not show.
 pub(super) fn missing_effect(model: &Model, fault: &Fault) -> Result<Option<String>, ClusterError> {
-    let process = model.process(place(model, fault)?);
+    if fault.kind() == &FaultKind::HaltScheduling {
+        let halted = model.config.schedule.halt_scheduling;
+        return Ok((!halted).then(|| "PD schedules".to_owned()));
+    }
+    let place = place(model, fault)?;
+    let process = model.process(place);
     let state = process.state();
-    Ok(match (fault.kind(), &state) {
-        (FaultKind::Kill | FaultKind::Stop, ProcessState::Exited { .. }) | (FaultKind::Pause, ProcessState::Paused) => {
-            None
+    let unless = |shows: bool, seen: &str| (!shows).then(|| seen.to_owned());
+    Ok(match fault.kind() {
+        FaultKind::Kill | FaultKind::Stop => {
+            let ended = matches!(state, ProcessState::Exited { .. });
+            unless(ended, &format!("the process is {state}"))
         }
-        (FaultKind::Partition { .. }, _) if process.is_cut() => None,
-        (FaultKind::Partition { .. }, _) => Some("it can be reached".to_owned()),
-        _ => Some(format!("the process is {state}")),
+        FaultKind::Pause => unless(state == ProcessState::Paused, &format!("the process is {state}")),
+        FaultKind::Restart => {
+            let again = !model.ongoing.restarting.contains(&place) && state == ProcessState::Running;
+            unless(again, "it has not been started again")
+        }
+        FaultKind::Flap { .. } => unless(model.ongoing.flaps(place), "it is left alone"),
+        FaultKind::Partition { from, .. } if from.is_empty() => unless(process.hangs(), "it can be reached"),
+        FaultKind::Partition { from, .. } => {
+            let others = places(model, from)?;
+            let cut = others.iter().all(|other| model.network.is_cut(place, *other));
+            unless(cut, "packets pass")
+        }
+        FaultKind::Delay { .. } | FaultKind::Loss { .. } => {
+            unless(process.hangs() || !answer_delay(model, place).is_zero(), "it answers as soon as ever")
+        }
+        FaultKind::ShiftClock { by } => unless(process.clock() == by.0, "its clock is right"),
+        kind => missing_strain(model, fault, kind, place)?,
+    })
+}
+
+fn missing_strain(
+    model: &Model,
+    fault: &Fault,
+    kind: &FaultKind,
+    place: Place,
+) -> Result<Option<String>, ClusterError> {
+    let Place::Tikv(index) = place else { return Err(impossible(fault)) };
+    let store = &model.stores[index];
+    let unless = |shows: bool, seen: String| (!shows).then_some(seen);
+    Ok(match kind {
+        FaultKind::SlowDisk { .. } => {
+            let fsync = store.resources.fsync;
+            unless(fsync > Resources::recorded().fsync, format!("a write takes {fsync:?}"))
+        }
+        FaultKind::FillDisk { leave } => unless(store.space() <= leave.0, format!("{} bytes are left", store.space())),
+        FaultKind::LimitCpu { .. } => unless(store.slowness() > 1.0, "it needs no more than that".to_owned()),
+        FaultKind::HotKey { .. } => unless(model.load.has_hot_client(), "no client writes one key".to_owned()),
+        FaultKind::LimitMemory { .. } => {
+            let ended = matches!(store.process.state(), ProcessState::Exited { out_of_memory: true, .. });
+            unless(ended, format!("its process takes {} bytes", store.resident(model.now)))
+        }
+        _ => return Err(impossible(fault)),
     })
 }
 
@@ -36,31 +175,196 @@ pub(super) fn heal(model: &mut Model, undo: &Undo) -> Result<(), ClusterError> {
     match undo {
         Undo::Start { node } => {
             let place = known(model, node)?;
+            model.ongoing.leave_alone(place);
             model.start(place);
         }
         Undo::Resume { node } => {
             let place = known(model, node)?;
             model.resume(place);
         }
-        Undo::Lift { fault } => {
-            let place = place(model, fault)?;
-            match fault.kind() {
-                FaultKind::Partition { .. } => model.reconnect(place),
-                _ => return Err(not_yet(fault)),
-            }
-        }
+        Undo::Lift { fault } => lift(model, fault)?,
     }
     Ok(())
+}
+
+fn lift(model: &mut Model, fault: &Fault) -> Result<(), ClusterError> {
+    if fault.kind() == &FaultKind::HaltScheduling {
+        model.config.schedule.halt_scheduling = false;
+        return Ok(());
+    }
+    let (place, now) = (place(model, fault)?, model.now);
+    match (fault.kind(), place) {
+        (FaultKind::Partition { from, .. }, _) if from.is_empty() => connect_again(model, place),
+        (FaultKind::Partition { from, .. }, _) => {
+            let others = places(model, from)?;
+            model.rejoin(place, &others);
+        }
+        (FaultKind::Delay { .. }, _) => {
+            set_path(model, place, Path { delay: Duration::ZERO, ..path(model, place) });
+        }
+        (FaultKind::Loss { .. }, _) => set_path(model, place, Path { loss: 0.0, ..path(model, place) }),
+        (FaultKind::ShiftClock { .. }, _) => set_clock(model, place, SignedDuration::ZERO),
+        (FaultKind::SlowDisk { .. }, Place::Tikv(index)) => {
+            model.stores[index].resources.fsync = Resources::recorded().fsync;
+        }
+        (FaultKind::FillDisk { .. }, Place::Tikv(index)) => model.stores[index].resources.foreign_bytes = 0,
+        (FaultKind::LimitCpu { .. }, Place::Tikv(index)) => {
+            let store = &mut model.stores[index];
+            let left = store.next_heartbeat.saturating_sub(now).div_f64(store.slowness());
+            store.resources.cores = Resources::recorded().cores;
+            store.next_heartbeat = now + left;
+            model.regions.iter_mut().filter(|region| region.leader_store() == Some(index)).for_each(|region| {
+                region.recover_from_starving();
+            });
+        }
+        (FaultKind::HotKey { .. }, _) => model.load.stop_hot_clients(),
+        (FaultKind::LimitMemory { .. }, Place::Tikv(index)) => {
+            model.stores[index].resources.memory = Resources::recorded().memory;
+            model.stores[index].memory_pressed = None;
+            model.ongoing.pressed.retain(|pressed| *pressed != index);
+            model.start(place);
+        }
+        _ => return Err(impossible(fault)),
+    }
+    Ok(())
+}
+
+impl Ongoing {
+    fn flaps(&self, place: Place) -> bool {
+        self.flapping.iter().any(|flapping| flapping.place == place)
+    }
+
+    fn leave_alone(&mut self, place: Place) {
+        self.restarting.retain(|restarting| *restarting != place);
+        self.flapping.retain(|flapping| flapping.place != place);
+    }
+}
+
+/// What goes on by itself goes on.
+pub(super) fn step(model: &mut Model, now: Duration) {
+    model.step_network(now);
+    for index in (0..model.ongoing.restarting.len()).rev() {
+        let place = model.ongoing.restarting[index];
+        if model.process(place).running_since().is_none() {
+            model.ongoing.restarting.swap_remove(index);
+            model.start(place);
+        }
+    }
+    for index in 0..model.ongoing.flapping.len() {
+        let Flapping { place, up, down, next } = model.ongoing.flapping[index];
+        if now >= next {
+            let runs = model.process(place).running_since().is_some();
+            model.ongoing.flapping[index].next = next + if runs { down } else { up };
+            if runs { model.kill(place, 128 + 9) } else { model.start(place) }
+        }
+    }
+    while let Some(index) = model.ongoing.deaf.iter().position(|(at, _)| now >= *at) {
+        let (_, place) = model.ongoing.deaf.swap_remove(index);
+        model.cut(place);
+    }
+    for index in 0..model.ongoing.pressed.len() {
+        let index = model.ongoing.pressed[index];
+        let store = &model.stores[index];
+        if store.process.running_since().is_some() && store.resident(now) >= store.resources.memory {
+            model.kill(Place::Tikv(index), 128 + 9);
+            model.stores[index].process.ran_out_of_memory();
+        }
+    }
+}
+
+/// How much later a node's answer to the observer comes: its packets come late, two of them one after the other, or
+/// are sent again until none is lost.
+pub(super) fn answer_delay(model: &Model, place: Place) -> Duration {
+    let Path { delay, loss } = path(model, place);
+    let resent = RESENT_AFTER.mul_f64(loss / (1.0 - loss).max(0.01));
+    2 * (delay + resent)
+}
+
+/// Cuts a node off from all others and from the observer. If it still sends, connections live on until a sender has
+/// waited in vain for an acknowledgement.
+fn cut_off(model: &mut Model, place: Place, direction: Direction) {
+    if direction == Direction::In && !model.process(place).is_cut() && !model.process(place).is_deaf() {
+        model.process_mut(place).deafen();
+        let until = model.now + acts::draw(&CUT_NOTICED, &mut model.random);
+        model.ongoing.deaf.push((until, place));
+    } else {
+        model.cut(place);
+    }
+}
+
+fn connect_again(model: &mut Model, place: Place) {
+    model.ongoing.deaf.retain(|(_, deaf)| *deaf != place);
+    model.reconnect(place);
+}
+
+fn path(model: &Model, place: Place) -> Path {
+    match place {
+        Place::Pd(index) => model.members[index].network,
+        Place::Tikv(index) => model.stores[index].resources.network,
+    }
+}
+
+fn set_path(model: &mut Model, place: Place, path: Path) {
+    let broken = path.delay >= BREAKS_CONNECTIONS || path.loss >= 1.0;
+    match place {
+        Place::Pd(index) => model.members[index].network = path,
+        Place::Tikv(index) => model.stores[index].resources.network = path,
+    }
+    if broken {
+        model.cut(place);
+    } else {
+        model.reconnect(place);
+    }
+}
+
+/// Sets the clock of a node. What its process measures by the monotonic clock goes on as before.
+fn set_clock(model: &mut Model, place: Place, ahead: SignedDuration) {
+    let now = model.now;
+    let before = model.process(place).clock();
+    model.process_mut(place).set_clock(ahead);
+    let (back, by) = (ahead < before, (ahead - before).unsigned_abs());
+    let Place::Pd(index) = place else {
+        let Place::Tikv(index) = place else { return };
+        return model.log.set_clock(&model.stores[index].name, ahead);
+    };
+    let leads = model.leadership.leader() == Some(index);
+    let here = &model.members[index];
+    model.log.set_clock(&here.name, ahead);
+    if back && here.serves(now) {
+        model.metrics.clock_set_back(index, leads, by, now);
+        lines::pd::clock_set_back(&mut model.log, now, here, (instant(now) + before).as_nanosecond());
+    } else if leads {
+        lines::pd::clock_ahead(&mut model.log, now, here, by);
+    }
+    if leads {
+        model.stores.iter_mut().for_each(|store| store.view.clock = ahead);
+    }
+}
+
+impl Model {
+    /// The leaders on a store that is so many times slower send their heartbeats as much more rarely.
+    fn starve(&mut self, store: usize, slowness: f64) {
+        let now = self.now;
+        let gap = super::region::LEADER_HEARTBEAT.mul_f64(slowness);
+        for region in self.regions.iter_mut().filter(|region| region.leader_store() == Some(store)) {
+            region.starve(gap, now, &self.links, &mut self.random);
+        }
+        self.all_regions_due = true;
+    }
 }
 
 fn known(model: &Model, node: &NodeName) -> Result<Place, ClusterError> {
     model.place(node.as_str()).ok_or_else(|| ClusterError::NoSuchNode(node.clone()))
 }
 
-fn place(model: &Model, fault: &Fault) -> Result<Place, ClusterError> {
-    fault.node().ok_or_else(|| not_yet(fault)).and_then(|node| known(model, node))
+fn places(model: &Model, nodes: &[NodeName]) -> Result<Vec<Place>, ClusterError> {
+    nodes.iter().map(|node| known(model, node)).collect()
 }
 
-fn not_yet(fault: &Fault) -> ClusterError {
+fn place(model: &Model, fault: &Fault) -> Result<Place, ClusterError> {
+    fault.node().ok_or_else(|| impossible(fault)).and_then(|node| known(model, node))
+}
+
+fn impossible(fault: &Fault) -> ClusterError {
     ClusterError::environment(fault.to_string(), "the model cannot do that", "")
 }

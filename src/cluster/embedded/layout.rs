@@ -6,6 +6,7 @@ use super::Topology;
 use super::pd::Member;
 use super::process::Process;
 use super::region::{Identity, Region};
+use super::resources::Path;
 use super::store::Store;
 
 /// PD keeps so many replicas of a region (`pd:pkg/schedule/config/config.go`, `max-replicas`).
@@ -35,6 +36,8 @@ pub(super) fn members(topology: &Topology, random: &mut Rng) -> Vec<Member> {
             process: Process::NEW,
             leader_priority: 0,
             log_level: "info",
+            isolated: None,
+            network: Path::CLEAR,
         })
         .collect()
 }

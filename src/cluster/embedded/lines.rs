@@ -1,6 +1,10 @@
 //! What the processes write to their logs at the events of the model, worded as in
 //! `fixtures/recordings/store-kill.log.gz` and, for PD's elections, as its version 8.5.5 does.
 
+pub(super) mod disk;
+pub(super) mod network;
+pub(super) mod pd;
+
 use std::time::Duration;
 
 use super::log::{Fields, Log, Origin};

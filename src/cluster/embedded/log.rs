@@ -1,11 +1,11 @@
 //! The log lines of the modelled processes, in the unified format of TiKV and PD
 //! (`tikv:components/tikv_util/src/logger/formatter.rs`). Messages, fields, levels and sources are those of `fixtures/recordings/store-kill.log.gz`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::instant;
 use crate::cluster::LogLine;
@@ -25,17 +25,22 @@ pub(super) type Fields<'a> = &'a [(&'a str, &'a dyn Display)];
 #[derive(Debug, Clone, Default)]
 pub(super) struct Log {
     lines: VecDeque<LogLine>,
+    /// How far the clocks of nodes are ahead, where they are not right.
+    clocks: BTreeMap<NodeName, SignedDuration>,
 }
 
 impl Log {
+    /// The clock of a node is so far ahead.
+    pub(super) fn set_clock(&mut self, node: &NodeName, ahead: SignedDuration) {
+        self.clocks.insert(node.clone(), ahead);
+    }
+
     /// Writes a line.
     pub(super) fn write(&mut self, at: Duration, node: &NodeName, origin: Origin, message: &str, fields: Fields) {
         let Origin(level, source) = origin;
-        let mut text = format!(
-            "[{}] [{level}] [{source}] [{}]",
-            instant(at).strftime("%Y/%m/%d %H:%M:%S.%3f +00:00"),
-            token(message)
-        );
+        let shown = self.clocks.get(node).map_or(instant(at), |ahead| instant(at) + *ahead);
+        let mut text =
+            format!("[{}] [{level}] [{source}] [{}]", shown.strftime("%Y/%m/%d %H:%M:%S.%3f +00:00"), token(message));
         for (name, value) in fields {
             let written = write!(text, " [{}={}]", token(name), token(&value.to_string()));
             debug_assert!(written.is_ok(), "a String takes every write");

@@ -9,6 +9,7 @@ mod acts;
 mod agenda;
 mod api;
 mod bodies;
+mod disk;
 mod faults;
 pub mod go_format;
 mod layout;
@@ -18,6 +19,7 @@ mod load;
 mod log;
 mod metrics;
 mod model;
+mod network;
 mod parameters;
 mod pd;
 mod pd_config;
@@ -126,13 +128,6 @@ impl EmbeddedCluster {
         Self { nodes: self.nodes.clone(), model: Mutex::new(self.model().clone()) }
     }
 
-    /// What the clients saw since they began, as far as it is kept: an hour and more. They begin when every region has
-    /// a leader.
-    #[must_use]
-    pub fn client(&self) -> Vec<ClientSecond> {
-        self.model().load.rows()
-    }
-
     /// Adds a store beside those that there are, on a machine of its own, and starts it. Returns its node.
     pub fn add_store(&mut self) -> NodeName {
         let mut model = self.model();
@@ -155,6 +150,13 @@ impl EmbeddedCluster {
         let mut damages: Vec<Damage> = model.regions.iter().map(damage).collect();
         damages.sort_by_key(|damage| damage.region);
         damages
+    }
+
+    /// What the clients saw since they began, as far as it is kept: an hour and more. They begin when every region has
+    /// a leader.
+    #[must_use]
+    pub fn client(&self) -> Vec<ClientSecond> {
+        self.model().load.rows()
     }
 
     fn model(&self) -> MutexGuard<'_, Model> {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::agenda::Agenda;
+use super::faults::{self, Ongoing};
 use super::layout::{self, Allocator};
 use super::lifecycle::{self, Lifecycle};
-use super::lines;
 use super::load::{self, HotRegions, Load};
 use super::log::Log;
 use super::metrics::{self, Metrics};
+use super::network::Network;
 use super::pd::{Leadership, Member, Phase, Turn};
 use super::pd_config::PdConfig;
 use super::process::Process;
@@ -21,7 +22,7 @@ use super::schedule::Schedule;
 use super::schedulers::Schedulers;
 use super::store::{CONNECT_TIMEOUT, CONNECTED_AFTER, REFUSED_AFTER, START_UP, STORE_HEARTBEAT, Store};
 use super::unsafe_recovery::{self, Recovery};
-use super::{START, Topology, schedule, shutdown};
+use super::{START, Topology, disk, lines, schedule, shutdown};
 
 /// How far one step goes.
 pub(super) const STEP: Duration = Duration::from_millis(100);
@@ -83,6 +84,10 @@ pub(super) struct Model {
     pub(super) log: Log,
     pub(super) metrics: Metrics,
     pub(super) prometheus: Prometheus,
+    /// Which nodes cannot talk to which.
+    pub(super) network: Network,
+    /// What lies on the nodes.
+    pub(super) ongoing: Ongoing,
 }
 
 impl Model {
@@ -101,7 +106,7 @@ impl Model {
             cluster_id: START.as_second().unsigned_abs() << 32 | u64::from(random.u32(..)),
             members,
             leadership: Leadership::new(),
-            links: stores.iter().map(Store::link).collect(),
+            links: stores.iter().map(|store| store.link(true, Vec::new())).collect(),
             stores,
             agenda: Agenda::new(regions.len()),
             regions,
@@ -119,6 +124,8 @@ impl Model {
             log: Log::default(),
             metrics: Metrics::new(topology),
             prometheus: Prometheus::new(topology),
+            network: Network::default(),
+            ongoing: Ongoing::default(),
             random,
         }
     }
@@ -148,13 +155,15 @@ impl Model {
 
     /// The state of a store has changed.
     pub(super) fn refresh_links(&mut self) {
-        self.links.clear();
-        self.links.extend(self.stores.iter().map(Store::link));
+        self.links = (0..self.stores.len())
+            .map(|index| self.stores[index].link(self.reaches_pd(index), self.network.cut_from(index)))
+            .collect();
         self.all_regions_due = true;
         self.load.touch();
     }
 
     fn step(&mut self, now: Duration) {
+        faults::step(self, now);
         if let Some(turn) = self.leadership.step(now, &self.members, &mut self.random) {
             self.pd_turns(turn, now);
         }
@@ -178,6 +187,11 @@ impl Model {
         prometheus::step(self, now);
     }
 
+    /// Whether a store can talk to PD's leader, should there be one.
+    pub(super) fn reaches_pd(&self, store: usize) -> bool {
+        self.leadership.leader().is_none_or(|leader| self.talk(Place::Tikv(store), Place::Pd(leader)))
+    }
+
     /// Whether a store that can be heard has found PD's leader.
     fn pd_serves(&self, now: Duration) -> bool {
         matches!(self.leadership.phase, Phase::Serving { since, .. } if now >= since + PD_CLIENT_RECONNECTS)
@@ -191,6 +205,11 @@ impl Model {
                     lines::etcd_elected(&mut self.log, now, here, lost, self.members[winner].id, self.leadership.term);
                 }
             }
+            Turn::QuorumLost { leader, term } => {
+                for here in self.members.iter().filter(|member| member.serves(now)) {
+                    lines::pd::quorum_lost(&mut self.log, now, here, leader.map(|leader| &self.members[leader]), term);
+                }
+            }
             Turn::KeyExpired(winner) => {
                 for (index, here) in self.members.iter().enumerate().filter(|(_, member)| member.serves(now)) {
                     lines::pd_key_expired(&mut self.log, now, here, index == winner);
@@ -198,7 +217,11 @@ impl Model {
             }
             Turn::Leads(winner) => {
                 lines::pd_leads(&mut self.log, now, &self.members[winner]);
-                self.stores.iter_mut().for_each(|store| store.view.reload());
+                let clock = self.members[winner].process.clock();
+                for store in &mut self.stores {
+                    store.view.reload();
+                    store.view.clock = clock;
+                }
                 self.regions.iter_mut().for_each(Region::forget_reports);
                 self.schedule.reload();
                 self.lifecycle = Lifecycle::default();
@@ -235,14 +258,32 @@ impl Model {
             self.store_connected(index, now);
         }
         shutdown::step(self, index, now);
+        disk::step(self, index, now);
         if now >= self.stores[index].next_heartbeat {
             let removed = self.stores[index].view.node_state.is_removed();
-            let heard = process.reachable() && self.pd_serves(now) && !removed;
+            let heard = process.reachable() && self.pd_serves(now) && self.reaches_pd(index) && !removed;
             let jitter = self.random.f64();
             self.stores[index].heartbeat(heard, jitter);
             if heard {
                 self.load.report_store(index, now);
                 shutdown::tell_pd(self, index, now);
+                disk::tell_pd(self, index, now);
+            } else if process.is_cut() || !self.reaches_pd(index) || !process.acts() {
+                lines::pd::heartbeat_failed(
+                    &mut self.log,
+                    now,
+                    &self.stores[index].name,
+                    "4-DEADLINE_EXCEEDED",
+                    "Deadline Exceeded",
+                );
+            } else {
+                lines::pd::heartbeat_failed(
+                    &mut self.log,
+                    now,
+                    &self.stores[index].name,
+                    "14-UNAVAILABLE",
+                    "failed to connect to all addresses",
+                );
             }
         }
     }
@@ -283,7 +324,8 @@ impl Model {
         store.next_heartbeat = now + first + late;
         store.busy = true;
         store.view.registered = true;
-        store.view.start_timestamp = super::instant(now).as_second();
+        store.view.start_timestamp = (super::instant(now) + store.process.clock()).as_second();
+        store.disk.restart(now);
         self.config.schedule.store_limit.entry(store.id).or_default();
         self.bootstrapped.get_or_insert(now);
         lines::tikv_ready(&mut self.log, now, &store.name);
@@ -331,7 +373,7 @@ impl Model {
     fn step_regions(&mut self, now: Duration) {
         let pd_reached = self.pd_serves(now);
         if std::mem::replace(&mut self.pd_reached, pd_reached) != pd_reached {
-            self.all_regions_due = true;
+            self.refresh_links();
         }
         if std::mem::take(&mut self.all_regions_due) {
             (0..self.regions.len()).for_each(|index| self.agenda.set(index, self.region_due(index)));
@@ -344,7 +386,12 @@ impl Model {
     }
 
     fn region_due(&self, region: usize) -> Duration {
-        self.regions[region].due(self.pd_reached, |store| self.stores[store].acts())
+        self.regions[region].due(self.region_reaches_pd(region), |store| self.stores[store].acts())
+    }
+
+    /// Whether the leader of a region can report to PD.
+    fn region_reaches_pd(&self, region: usize) -> bool {
+        self.pd_reached && self.regions[region].leader_store().is_some_and(|store| self.links[store].reaches_pd)
     }
 
     fn step_region(&mut self, index: usize, now: Duration) {
@@ -354,11 +401,10 @@ impl Model {
             self.change_leader(index, at, change);
         }
         let arrived = self.regions[index].take_snapshots(now, &self.links);
-        let region = &mut self.regions[index];
         if arrived {
-            region.next_heartbeat = now;
+            self.regions[index].next_heartbeat = now;
         }
-        if region.leader.is_some() && now >= region.next_heartbeat && self.pd_reached {
+        if now >= self.regions[index].next_heartbeat && self.region_reaches_pd(index) {
             self.report_region(index, now);
         }
         self.step_lonely_peers(index, now);
@@ -392,6 +438,12 @@ impl Model {
         }
         while let Some((index, at)) = region.next_campaign(now, acts, &mut self.random) {
             lines::campaign(&mut self.log, at, &stores[region.peers[index].store], region, index);
+            for denier in region.deniers(index, &self.links) {
+                let here = &stores[region.peers[denier].store];
+                // A follower has heard the leader less than two ticks ago.
+                let remaining = if region.leader == Some(denier) { 10 } else { 10 - self.random.u32(0..2) };
+                lines::network::vote_ignored(&mut self.log, at, here, region, (denier, index), remaining);
+            }
         }
     }
 

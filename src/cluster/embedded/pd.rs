@@ -6,12 +6,15 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::process::Process;
+use super::resources::Path;
 use crate::reading::NodeName;
 
 /// From the start of the process to the first answer (`pd-leader-kill` recording: started at 50.0 s, answered at 51.0).
 const START_UP: Duration = Duration::from_millis(700);
 /// etcd's election time-out, randomized (`pd:server/config/config.go`, `election-interval` 3 s, `tick-interval` 500 ms).
 const ELECTION: std::ops::Range<f64> = 3.0..5.5;
+/// How long PD's leader leads on when it cannot renew its lease (`pd:server/config/config.go`, `lease`).
+const LEASE: Duration = Duration::from_secs(5);
 /// A new etcd leader renews every lease to its TTL and the election time-out: 5 s + 3 s (`etcd:server/lease/lessor.go`).
 const LEASE_AFTER_ELECTION: Duration = Duration::from_secs(8);
 /// From the end of the old leader's key to a new PD leader that serves (`pd-leader-kill` recording: 0.2 s in etcd).
@@ -28,10 +31,19 @@ pub(super) struct Member {
     pub(super) leader_priority: i32,
     /// The level of its log.
     pub(super) log_level: &'static str,
+    /// Since when it does not see enough others for a quorum, though it can be reached.
+    pub(super) isolated: Option<Duration>,
+    /// How late its packets come, and how many are lost.
+    pub(super) network: Path,
 }
 
 impl Member {
-    /// Whether it answers and votes.
+    /// Whether it votes.
+    fn votes(&self, now: Duration) -> bool {
+        self.serves(now) && self.isolated.is_none()
+    }
+
+    /// Whether it answers.
     pub(super) fn serves(&self, now: Duration) -> bool {
         self.process.reachable() && self.process.running_since().is_some_and(|since| now >= since + START_UP)
     }
@@ -40,8 +52,8 @@ impl Member {
 /// How far PD is with having a leader. Members are indices.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Phase {
-    /// etcd has no quorum.
-    Lost,
+    /// etcd has no quorum. A follower sends requests to the last leader until then.
+    Lost { forgets: Duration },
     /// etcd elects a leader. The one that fell silent before leads on if it is heard again in time: since when it
     /// serves, if PD's leader did.
     Electing { until: Duration, silent: Option<(usize, Duration)> },
@@ -62,6 +74,8 @@ pub(super) enum Turn {
     KeyExpired(usize),
     /// A PD leader began to serve.
     Leads(usize),
+    /// etcd has neither a leader nor a quorum to elect one; the leader of this term steps down if it still runs.
+    QuorumLost { leader: Option<usize>, term: u64 },
 }
 
 /// PD's leadership.
@@ -79,7 +93,7 @@ pub(super) struct Leadership {
 impl Leadership {
     /// Nobody leads and nobody ever led.
     pub(super) fn new() -> Self {
-        Self { phase: Phase::Lost, key: None, term: 1, quorum_gone: None }
+        Self { phase: Phase::Lost { forgets: Duration::ZERO }, key: None, term: 1, quorum_gone: None }
     }
 
     /// The leader that serves.
@@ -88,14 +102,25 @@ impl Leadership {
     }
 
     /// Whether a follower still sends its requests to a leader that is dead.
-    pub(super) fn believes_in_the_dead(&self) -> bool {
-        self.key.is_some() && matches!(self.phase, Phase::Electing { .. } | Phase::KeyHeld { .. })
+    pub(super) fn believes_in_the_dead(&self, now: Duration) -> bool {
+        let believes = match self.phase {
+            Phase::Electing { .. } | Phase::KeyHeld { .. } => true,
+            Phase::Lost { forgets } => now < forgets,
+            Phase::Campaigning { .. } | Phase::Serving { .. } => false,
+        };
+        self.key.is_some() && believes
     }
 
     /// Whether a follower still sends its requests to a leader that never answers. Nothing ends its wait
     /// (`pd:pkg/utils/etcdutil/etcdutil.go`, `CreateHTTPClient`).
-    pub(super) fn believes_in_the_hung(&self, members: &[Member]) -> bool {
-        self.believes_in_the_dead() && self.key.is_some_and(|key| members[key].process.hangs())
+    pub(super) fn believes_in_the_hung(&self, members: &[Member], now: Duration) -> bool {
+        self.believes_in_the_dead(now) && self.key.is_some_and(|key| members[key].process.hangs())
+    }
+
+    /// Whether a member that does not see a quorum still takes itself for PD's leader: as long as its lease lasts
+    /// (`pd:server/config/config.go`, `lease`).
+    pub(super) fn leads_on(&self, member: usize, members: &[Member], now: Duration) -> bool {
+        self.key == Some(member) && members[member].isolated.is_some_and(|since| now < since + LEASE)
     }
 
     /// A member has fallen silent; `lives` if its process runs on, so that it may be heard again as it is.
@@ -159,8 +184,13 @@ impl Leadership {
     pub(super) fn step(&mut self, now: Duration, members: &[Member], random: &mut Rng) -> Option<Turn> {
         let quorum = has_quorum(members, now);
         match self.phase {
-            Phase::Lost if quorum => self.phase = Phase::Electing { until: now + election(random), silent: None },
-            Phase::Electing { until, .. } if now >= until && !quorum => self.phase = Phase::Lost,
+            Phase::Lost { .. } if quorum => {
+                self.phase = Phase::Electing { until: now + election(random), silent: None }
+            }
+            Phase::Electing { until, .. } if now >= until && !quorum => {
+                self.phase = Phase::Lost { forgets: until + forgetting(random) };
+                return Some(Turn::QuorumLost { leader: None, term: self.term });
+            }
             Phase::Electing { until, .. } if now >= until => return self.elect(until, now, members, random),
             Phase::KeyHeld { winner, until } if now >= until => {
                 self.key = None;
@@ -178,7 +208,9 @@ impl Leadership {
             Some(_) if quorum => self.quorum_gone = None,
             Some(gone) if now >= gone => {
                 self.quorum_gone = None;
-                self.phase = Phase::Lost;
+                let leader = self.leader();
+                self.phase = Phase::Lost { forgets: Duration::ZERO };
+                return Some(Turn::QuorumLost { leader, term: self.term });
             }
             _ => {}
         }
@@ -186,7 +218,7 @@ impl Leadership {
     }
 
     fn elect(&mut self, at: Duration, now: Duration, members: &[Member], random: &mut Rng) -> Option<Turn> {
-        let alive: Vec<usize> = (0..members.len()).filter(|index| members[*index].serves(now)).collect();
+        let alive: Vec<usize> = (0..members.len()).filter(|index| members[*index].votes(now)).collect();
         let winner = *random.choice(&alive)?;
         self.term += 1;
         self.phase = match self.key {
@@ -197,10 +229,17 @@ impl Leadership {
     }
 }
 
+/// How long a follower goes on to send requests to the last leader when there is no leader of etcd: etcd ends its watch
+/// of the leader's key when it has found none at three looks, one each election time-out
+/// (`etcd:server/etcdserver/api/v3rpc/interceptor.go`, `monitorLeader`).
+fn forgetting(random: &mut Rng) -> Duration {
+    Duration::from_secs(6) + Duration::from_secs(3).mul_f64(random.f64())
+}
+
 fn election(random: &mut Rng) -> Duration {
     Duration::from_secs_f64(ELECTION.start + (ELECTION.end - ELECTION.start) * random.f64())
 }
 
 fn has_quorum(members: &[Member], now: Duration) -> bool {
-    members.iter().filter(|member| member.serves(now)).count() * 2 > members.len()
+    members.iter().filter(|member| member.votes(now)).count() * 2 > members.len()
 }

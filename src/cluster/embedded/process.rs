@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use crate::cluster::ProcessState;
 
 /// Whether a process exists.
@@ -10,7 +12,7 @@ enum Life {
     /// It runs since then.
     Running { since: Duration },
     /// It has ended, or was never started.
-    Exited { at: Duration, code: i64 },
+    Exited { at: Duration, code: i64, out_of_memory: bool },
 }
 
 /// A process, whether it is paused, and whether its node is cut off from all others and from the observer.
@@ -21,11 +23,21 @@ pub(super) struct Process {
     paused: Option<Duration>,
     /// Since when its node is cut off.
     cut: Option<Duration>,
+    /// No packet reaches its node, though some of those that it sends still arrive.
+    deaf: bool,
+    /// How far the clock of its node is ahead.
+    clock: SignedDuration,
 }
 
 impl Process {
     /// A process that was not started yet.
-    pub(super) const NEW: Self = Self { life: Life::Exited { at: Duration::ZERO, code: 0 }, paused: None, cut: None };
+    pub(super) const NEW: Self = Self {
+        life: Life::Exited { at: Duration::ZERO, code: 0, out_of_memory: false },
+        paused: None,
+        cut: None,
+        deaf: false,
+        clock: SignedDuration::ZERO,
+    };
 
     /// Since when it runs, paused or not.
     pub(super) fn running_since(self) -> Option<Duration> {
@@ -45,7 +57,7 @@ impl Process {
     /// Whether who asks it waits in vain. A process that is gone refuses, but from a node that is cut off not even the
     /// refusal arrives.
     pub(super) fn hangs(self) -> bool {
-        self.cut.is_some() || self.running_since().is_some() && self.paused.is_some()
+        self.cut.is_some() || self.deaf || self.running_since().is_some() && self.paused.is_some()
     }
 
     /// Whether its node is cut off.
@@ -69,8 +81,15 @@ impl Process {
     /// Ends it. One that has ended is left alone.
     pub(super) fn exit(&mut self, now: Duration, code: i64) {
         if self.running_since().is_some() {
-            self.life = Life::Exited { at: now, code };
+            self.life = Life::Exited { at: now, code, out_of_memory: false };
             self.paused = None;
+        }
+    }
+
+    /// It was the kernel that ended it, for want of memory.
+    pub(super) fn ran_out_of_memory(&mut self) {
+        if let Life::Exited { out_of_memory, .. } = &mut self.life {
+            *out_of_memory = true;
         }
     }
 
@@ -91,9 +110,30 @@ impl Process {
         self.cut.get_or_insert(now);
     }
 
+    /// Keeps all packets from its node.
+    pub(super) fn deafen(&mut self) {
+        self.deaf = true;
+    }
+
+    /// Whether no packet reaches its node.
+    pub(super) fn is_deaf(self) -> bool {
+        self.deaf
+    }
+
     /// Connects its node again.
     pub(super) fn reconnect(&mut self) {
         self.cut = None;
+        self.deaf = false;
+    }
+
+    /// How far the clock of its node is ahead; negative if it is behind.
+    pub(super) fn clock(self) -> SignedDuration {
+        self.clock
+    }
+
+    /// Sets the clock of its node.
+    pub(super) fn set_clock(&mut self, ahead: SignedDuration) {
+        self.clock = ahead;
     }
 
     /// What the machine says of it.
@@ -101,7 +141,7 @@ impl Process {
         match self.life {
             Life::Running { .. } if self.paused.is_some() => ProcessState::Paused,
             Life::Running { .. } => ProcessState::Running,
-            Life::Exited { code, .. } => ProcessState::Exited { code, out_of_memory: false },
+            Life::Exited { code, out_of_memory, .. } => ProcessState::Exited { code, out_of_memory },
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod harm;
 mod membership;
+mod sight;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use self::harm::Harm;
+use super::load::Flow;
 
 /// A region's leader reports to PD this often, and at once when its leader or its pending peers change
 /// (`tikv:components/raftstore/src/store/config.rs`, `pd-heartbeat-tick-interval`).
@@ -22,7 +24,7 @@ const ELECTION_TICKS: Range<u32> = 10..20;
 /// (`tikv:components/raftstore/src/store/fsm/peer.rs`, `on_raft_base_tick`).
 const AWAKENED_TICKS: Range<u32> = 2..12;
 /// A leader of a region with traffic sends a heartbeat every two ticks (`config.rs`, `raft-heartbeat-ticks`).
-const LEADER_HEARTBEAT: Duration = Duration::from_secs(2);
+pub(super) const LEADER_HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// What a replica is in its group (`kvproto:proto/metapb.proto`, `PeerRole`). A joint state is left at once, so that
 /// the group counts whoever votes in its old or its new configuration.
@@ -83,19 +85,6 @@ impl Peer {
     }
 }
 
-/// The traffic of a region in the time between two heartbeats of its leader.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Flow {
-    /// Percent of a core.
-    pub(super) cpu_usage: u64,
-    pub(super) written_bytes: u64,
-    pub(super) read_bytes: u64,
-    pub(super) written_keys: u64,
-    pub(super) read_keys: u64,
-    pub(super) written_queries: u64,
-    pub(super) read_queries: u64,
-}
-
 /// What will happen to the leadership of a region unless something comes between.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Change {
@@ -152,7 +141,7 @@ pub(super) struct Region {
     pub(super) known_leader: Option<usize>,
     /// PD's view: reported since this PD leader serves.
     pub(super) reported: bool,
-    /// PD's view: the traffic that was reported last.
+    /// PD's view: what was read and written between the last two reports.
     pub(super) flow: Flow,
 }
 
@@ -170,12 +159,22 @@ fn quorum_check(random: &mut Rng) -> Duration {
 }
 
 /// What a region needs to know of a store.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct StoreLink {
     /// It serves, or when it ceased to.
     pub(super) serves: Result<(), Duration>,
     /// The other stores have connections to it.
     pub(super) connected: bool,
+    /// It can talk to PD's leader, should there be one.
+    pub(super) reaches_pd: bool,
+    /// The stores that it cannot talk to though both serve, and since when.
+    pub(super) cut_from: Vec<(usize, Duration)>,
+}
+
+impl StoreLink {
+    fn cut_since(&self, store: usize) -> Option<Duration> {
+        self.cut_from.iter().find(|(other, _)| *other == store).map(|(_, since)| *since)
+    }
 }
 
 /// What a region is from the beginning.
@@ -235,10 +234,9 @@ impl Region {
         self.known_leader.map(|peer| self.peers[peer].store)
     }
 
-    /// Whether enough of its voters can be heard to elect a leader and to commit.
+    /// Whether enough of its voters can hear one of them to elect it and to commit.
     pub(super) fn has_quorum(&self, links: &[StoreLink]) -> bool {
-        let voters = || self.peers.iter().filter(|peer| peer.votes());
-        voters().filter(|peer| links[peer.store].serves.is_ok()).count() * 2 > voters().count()
+        (0..self.peers.len()).any(|peer| self.can_win(peer, links))
     }
 
     /// A store of the region has fallen silent.
@@ -382,9 +380,8 @@ impl Region {
             }
             return;
         }
-        let can_win = |peer: &Peer| peer.votes() && links[peer.store].serves.is_ok();
-        let voters = self.peers.iter().enumerate().filter(|(_, peer)| can_win(peer));
-        let first = voters.map(|(index, _)| (heard + election_wait(ticks, random), index)).min();
+        let voters = (0..self.peers.len()).filter(|peer| self.can_win(*peer, links));
+        let first = voters.map(|peer| (heard + election_wait(ticks, random), peer)).min();
         self.change = first.map(|(at, index)| (at, Change::Elect(index)));
     }
 
@@ -396,9 +393,12 @@ impl Region {
         self.leader_since = now;
         self.change = None;
         self.next_heartbeat = now;
+        let leader = &links[self.peers[winner].store];
         for (index, peer) in self.peers.iter_mut().enumerate() {
-            peer.lagging = index != winner && (!links[peer.store].connected || peer.snapshot.is_some());
-            if links[peer.store].serves.is_ok() {
+            let cut = leader.cut_since(peer.store).is_some();
+            let lags = !links[peer.store].connected || cut || peer.snapshot.is_some();
+            peer.lagging = index != winner && lags;
+            if links[peer.store].serves.is_ok() && !cut {
                 peer.campaign = None;
             }
         }
@@ -420,11 +420,14 @@ impl Region {
         self.known_leader = self.leader;
         self.reported = true;
         self.next_heartbeat = now + REGION_HEARTBEAT;
+        let leader = self.leader_store();
         for peer in &mut self.peers {
             peer.pending = peer.lagging;
+            let cut = leader.and_then(|leader| links[leader].cut_since(peer.store));
             peer.down_seconds = links[peer.store]
                 .serves
                 .err()
+                .or(cut)
                 .map(|since| now.saturating_sub(since.max(self.leader_since)))
                 .filter(|silence| *silence >= DOWN_AFTER)
                 .map(|silence| silence.as_secs());

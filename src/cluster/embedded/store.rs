@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde::Serialize;
 
+use super::disk::Disk;
 use super::process::Process;
 use super::region::StoreLink;
 use super::resources::Resources;
@@ -28,17 +30,54 @@ const PERSIST_INTERVAL: Duration = Duration::from_mins(5);
 /// A store silent for longer is Disconnected (`pd:pkg/core/store.go`, `storeDisconnectDuration`).
 pub(super) const DISCONNECTED_AFTER: Duration = Duration::from_secs(20);
 
+/// The cores that a store needs to keep up with the recorded load. Guessed: how much of them the recorded stores used
+/// depends on how they were built.
+const CORES_NEEDED: f64 = 0.5;
+/// Bytes that a store takes when it has just started. Guessed.
+const MEMORY_AT_START: u64 = 160 << 20;
+/// Bytes that a store takes under the recorded load (fixtures/recordings/baseline-metrics.prom.gz).
+const MEMORY_AT_EASE: u64 = 263_286_784;
+/// Bytes a second by which it grows. Guessed.
+const MEMORY_GROWTH: u64 = 2 << 20;
+
+/// A time by a clock that is ahead, or behind.
+fn shifted(time: Duration, ahead: SignedDuration) -> Duration {
+    let amount = ahead.unsigned_abs();
+    if ahead.is_negative() { time.saturating_sub(amount) } else { time.saturating_add(amount) }
+}
+
 /// What a heartbeat says of a store.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stats {
     /// Bytes.
     pub(super) capacity: u64,
+    /// Bytes, as of its last look at its disk.
+    pub(super) available: u64,
     /// Bytes.
     pub(super) used: u64,
     /// It has just started and still applies its log.
     pub(super) busy: bool,
     /// The mean of its slow-trend probes, in µs.
     pub(super) cause_value: f64,
+}
+
+/// A store of a small cluster is not low on space while it has more than this, in bytes (`pd:pkg/core/store.go`,
+/// `initialMinSpace`).
+const ENOUGH_SPACE: u64 = 8 << 30;
+/// A cluster is small if its stores have fewer regions (`pd:pkg/core/store.go`, `InitClusterRegionThreshold`).
+const SMALL_CLUSTER: usize = 100;
+
+impl Stats {
+    /// Whether less of the capacity is left than the configuration allows.
+    #[expect(clippy::cast_precision_loss, reason = "sizes of disks are far below 2^52")]
+    pub(super) fn is_scarce(&self, low_space_ratio: f64) -> bool {
+        (self.available as f64) < self.capacity as f64 * (1.0 - low_space_ratio)
+    }
+
+    /// Whether scarce space is plenty, as so few regions need little.
+    pub(super) fn is_plenty_for(&self, regions: usize) -> bool {
+        regions < SMALL_CLUSTER && self.available > ENOUGH_SPACE
+    }
 }
 
 /// Where a store stands in the cluster (`kvproto:proto/metapb.proto`, `NodeState`).
@@ -103,6 +142,10 @@ pub(super) struct View {
     pub(super) labels: Vec<Label>,
     pub(super) weight: Weight,
     pub(super) last_heartbeat: Option<Duration>,
+    /// How far the clock of PD's leader is ahead.
+    pub(super) clock: SignedDuration,
+    /// How far the clock was ahead by which the last heartbeat came.
+    pub(super) heartbeat_clock: SignedDuration,
     /// The last heartbeat as etcd has it.
     persisted: Option<Duration>,
     /// None until this PD leader has had a heartbeat.
@@ -118,7 +161,8 @@ pub(super) struct View {
 impl View {
     /// How long PD has heard nothing; none if it never heard anything.
     pub(super) fn silence(&self, now: Duration) -> Option<Duration> {
-        self.last_heartbeat.map(|heartbeat| now.saturating_sub(heartbeat))
+        let shift = self.clock.saturating_sub(self.heartbeat_clock);
+        self.last_heartbeat.map(|heartbeat| shifted(now, shift).saturating_sub(heartbeat))
     }
 
     /// Whether PD has heard of it of late.
@@ -148,6 +192,7 @@ impl View {
 
     fn take(&mut self, stats: Stats, now: Duration) {
         self.last_heartbeat = Some(now);
+        self.heartbeat_clock = self.clock;
         self.stats = Some(stats);
         self.stream = true;
         if self.persisted.is_none_or(|persisted| now.saturating_sub(persisted) > PERSIST_INTERVAL) {
@@ -159,6 +204,7 @@ impl View {
     pub(super) fn reload(&mut self) {
         self.last_heartbeat = self.persisted;
         self.stats = None;
+        self.slow_score = 0;
         self.stream = false;
         self.stopping = None;
         self.evicting = false;
@@ -197,11 +243,14 @@ pub(super) struct Store {
     pub(super) next_heartbeat: Duration,
     /// No heartbeat has been sent since the start.
     pub(super) busy: bool,
+    /// Since when its process takes more and more memory.
+    pub(super) memory_pressed: Option<Duration>,
     /// Bytes.
     pub(super) capacity: u64,
     /// Bytes.
     pub(super) used: u64,
     pub(super) resources: Resources,
+    pub(super) disk: Disk,
     pub(super) view: View,
 }
 
@@ -220,9 +269,11 @@ impl Store {
             shutdown: None,
             next_heartbeat: Duration::ZERO,
             busy: true,
+            memory_pressed: None,
             capacity,
             used,
             resources: Resources::recorded(),
+            disk: Disk::new(capacity.saturating_sub(used)),
             view: View::default(),
         }
     }
@@ -243,19 +294,37 @@ impl Store {
     }
 
     /// What regions need to know of it. With one that was removed nobody talks.
-    pub(super) fn link(&self) -> StoreLink {
+    pub(super) fn link(&self, reaches_pd: bool, cut_from: Vec<(usize, Duration)>) -> StoreLink {
         let removed = self.view.node_state.is_removed();
         let silent = || self.process.silent_since().or(self.process.running_since()).unwrap_or_default();
         StoreLink {
             serves: if self.serves() && !removed { Ok(()) } else { Err(silent()) },
             connected: self.connected && !removed,
+            reaches_pd,
+            cut_from,
+        }
+    }
+
+    /// How many times longer its work takes than with all the processor that it needs.
+    pub(super) fn slowness(&self) -> f64 {
+        (CORES_NEEDED / self.resources.effective_cores()).max(1.0)
+    }
+
+    /// The memory that its process takes, in bytes.
+    pub(super) fn resident(&self, now: Duration) -> u64 {
+        let grown = |since: Duration| now.saturating_sub(since).as_secs() * MEMORY_GROWTH;
+        let Some(since) = self.process.running_since() else { return 0 };
+        let at_ease = (MEMORY_AT_START + grown(since)).min(MEMORY_AT_EASE);
+        match self.memory_pressed {
+            Some(pressed) => at_ease + grown(pressed.max(since)),
+            None => at_ease,
         }
     }
 
     /// Sends the heartbeat that is due. It is lost if PD cannot be reached.
     pub(super) fn heartbeat(&mut self, pd_reachable: bool, jitter: f64) {
         let at = self.next_heartbeat;
-        self.next_heartbeat += STORE_HEARTBEAT;
+        self.next_heartbeat += STORE_HEARTBEAT.mul_f64(self.slowness());
         if pd_reachable && !self.view.node_state.is_removed() {
             self.report(at, jitter);
         }
@@ -265,7 +334,9 @@ impl Store {
     pub(super) fn report(&mut self, at: Duration, jitter: f64) {
         // The recorded mean is 250 ms and a little, whatever the load (fixtures/recordings/baseline-pd-api.json).
         let cause_value = 250_000.0 + 200.0 * jitter;
-        self.view.take(Stats { capacity: self.capacity, used: self.used, busy: self.busy, cause_value }, at);
+        let available = self.disk.available();
+        self.view.take(Stats { capacity: self.capacity, available, used: self.used, busy: self.busy, cause_value }, at);
+        self.view.slow_score = self.disk.slow_score();
         self.busy = false;
     }
 }

@@ -204,7 +204,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read(
             milliseconds in 0_i64..4_102_444_800_000,
-            minutes in -14 * 60..=14 * 60,
+            minutes in -14 * 60_i32..=14 * 60,
             message in any::<String>(),
             fields in prop::collection::vec((any::<String>(), any::<String>()), 0..5),
         ) {

@@ -12,8 +12,8 @@ mod tikv;
 use std::time::Duration;
 
 use super::model::{Model, Place};
-use super::{metrics, prometheus};
-use crate::http::{HttpError, Request, Response};
+use super::{faults, metrics, prometheus};
+use crate::http::{HttpError, Method, Request, Response};
 
 const METRICS: &str = "/metrics";
 
@@ -61,12 +61,23 @@ pub(super) enum Answer {
 /// Answers a request as the model is now.
 pub(super) fn answer(model: &mut Model, request: &Request) -> Result<Answer, HttpError> {
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
-    Ok(match reach(model, request)? {
+    let reached = reach(model, request)?;
+    let answer = match reached {
         Reached::Prometheus => Answer::Now(prometheus::answer(model, request)),
         Reached::Hangs => Answer::Later(None),
         Reached::Answers(place) if path == METRICS => Answer::Now(metrics(model, place)),
         Reached::Answers(Place::Pd(index)) => pd::answer(model, index, request, path, query),
         Reached::Answers(Place::Tikv(index)) => Answer::Now(tikv::answer(model, index, request, path)),
+    };
+    Ok(match (reached, answer) {
+        // What changes something is answered at once, so that it changes it once only.
+        (Reached::Answers(place), Answer::Now(response)) if request.method == Method::GET => {
+            match faults::answer_delay(model, place) {
+                Duration::ZERO => Answer::Now(response),
+                delay => Answer::Later(Some((delay, response))),
+            }
+        }
+        (_, answer) => answer,
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::super::bodies;
-use super::super::model::Model;
+use super::super::model::{Model, Place};
 use super::super::parameters::{Parameters, hex};
 use super::reply::{Reply, TEXT, json, plain, refusal};
 use super::{Answer, members, placement, regions, scheduling, stores};
@@ -76,6 +76,13 @@ pub(super) fn answer(model: &mut Model, member: usize, request: &Request, path: 
     let follower_handle = request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(FOLLOWER_HANDLE));
     let member = match model.leadership.leader() {
         _ if is_local(&request.method, &parts) || follower_handle => member,
+        _ if model.members[member].isolated.is_some()
+            && !model.leadership.leads_on(member, model.members.as_slice(), model.now) =>
+        {
+            return no_leader();
+        }
+        _ if model.members[member].isolated.is_some() => member,
+        Some(leader) if !model.talk(Place::Pd(member), Place::Pd(leader)) => return Answer::Later(None),
         Some(leader) => leader,
         None => return without_leader(model),
     };
@@ -135,12 +142,16 @@ fn has_cluster(model: &Model, member: usize) -> bool {
 
 /// What a follower answers that finds no leader to hand the request on to.
 fn without_leader(model: &Model) -> Answer {
-    if model.leadership.believes_in_the_hung(&model.members) {
+    if model.leadership.believes_in_the_hung(&model.members, model.now) {
         return Answer::Later(None);
     }
-    if model.leadership.believes_in_the_dead() {
+    if model.leadership.believes_in_the_dead(model.now) {
         return Answer::Now(plain(500, TEXT, "[PD:apiutil:ErrRedirect]redirect failed\n"));
     }
+    no_leader()
+}
+
+fn no_leader() -> Answer {
     let body = "[PD:apiutil:ErrRedirectNoLeader]redirect finds no leader\n";
     Answer::Later(Some((LEADER_WAIT, plain(503, TEXT, body))))
 }

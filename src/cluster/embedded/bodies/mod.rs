@@ -33,3 +33,9 @@ pub(super) fn known_stores(model: &Model) -> Vec<usize> {
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
+
+/// A count of a region's traffic as PD shows it.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of a minute, rounded down")]
+fn whole(count: f64) -> u64 {
+    count as u64
+}

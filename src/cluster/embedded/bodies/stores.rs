@@ -98,7 +98,7 @@ pub(in super::super) fn stores(model: &Model, wanted: impl Fn(usize) -> bool) ->
 /// One store, by its index.
 pub(in super::super) fn store(model: &Model, index: usize) -> StoreBody {
     let store = &model.stores[index];
-    let heard = store.view.last_heartbeat.map(instant).unwrap_or_default();
+    let heard = store.view.last_heartbeat.map(|at| instant(at) + store.view.heartbeat_clock).unwrap_or_default();
     let meta = Meta {
         id: store.id,
         address: store.address(),
@@ -138,8 +138,7 @@ fn status(model: &Model, index: usize, store: &Store, heard: jiff::Timestamp) ->
     let peers = || known_regions(model).filter_map(|region| region.peer_on(index).map(|peer| &region.peers[peer]));
     let size = count as u64 * APPROXIMATE_SIZE;
     let stats = store.view.stats;
-    let (capacity, used) = stats.map_or((0, 0), |stats| (stats.capacity, stats.used));
-    let available = capacity.saturating_sub(used);
+    let (capacity, available, used) = stats.map_or((0, 0, 0), |stats| (stats.capacity, stats.available, stats.used));
     let (start_ts, last_heartbeat_ts, uptime) = times(store, heard);
     let by_space = region_score(capacity, available, size, model.config.schedule.low_space_ratio);
     Status {

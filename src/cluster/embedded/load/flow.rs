@@ -3,7 +3,6 @@
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use super::super::region;
 use super::super::resources::Resources;
 use super::client::Client;
 use super::client::Obstacle;
@@ -18,10 +17,6 @@ const WRITE_OVERHEAD: f64 = 43.0;
 /// TiKV counts two keys for a `raw_put` (fixtures/recordings/hot-region.hotspot.jsonl: 60 keys a second on each store
 /// with 30 writes a second).
 const KEYS_OF_WRITE: f64 = 2.0;
-
-/// Seconds of a core of the threads that read, the only ones whose time a region reports, for a read
-/// (fixtures/recordings/hot-region.hotspot.jsonl: 2 in 100 with 113 reads a second).
-const CPU_OF_READ: f64 = 0.000_2;
 
 /// Reads and writes of records.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -55,22 +50,6 @@ impl Flow {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes of a second")]
         let bytes = (added * (KEY + f64::from(client.spec.value_size))) as u64;
         bytes
-    }
-
-    /// As a region's heartbeat tells it, after such a span.
-    pub(super) fn reported(self, span: Duration) -> region::Flow {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts, rounded down")]
-        let whole = |count: f64| count as u64;
-        let reads = self.rate(span).read_queries;
-        region::Flow {
-            cpu_usage: whole(100.0 * CPU_OF_READ * reads),
-            written_bytes: whole(self.written_bytes),
-            written_keys: whole(self.written_keys),
-            read_bytes: whole(self.read_bytes),
-            read_keys: whole(self.read_keys),
-            read_queries: whole(self.read_queries),
-            ..region::Flow::default()
-        }
     }
 
     /// What came after an earlier sum.

@@ -95,6 +95,9 @@ pub(super) static CLUSTER_STATUS: Family = gauge("pd_cluster_status", "Status of
 pub(super) static REGIONS_STATUS: Family = gauge("pd_regions_status", "Status of the regions.");
 pub(super) static REGION_HEARTBEAT: Family = counter("pd_scheduler_region_heartbeat", "Counter of region heartbeat.");
 pub(super) static STORE_STATUS: Family = gauge("pd_scheduler_store_status", "Store status for schedule");
+pub(super) static TIME_JUMPS: Family =
+    counter("pd_monitor_time_jump_back_total", "Counter of system time jumps backward.");
+pub(super) static TSO_EVENTS: Family = counter("pd_tso_events", "Counter of tso events");
 pub(super) static TSO_ROLE: Family =
     gauge("pd_tso_role", "Indicate the PD server role info, whether it's a TSO allocator.");
 pub(super) static MEMBER_ROLE: Family = gauge("service_member_role", "The leader/primary of services");
@@ -130,6 +133,7 @@ pub(super) static MEMORY_QUOTA: Family =
     gauge("tikv_server_memory_quota_bytes", "Total memory bytes quota for TiKV server");
 pub(super) static HEARTBEAT_MESSAGES: Family =
     counter("tikv_pd_heartbeat_message_total", "Total number of PD heartbeat messages.");
+pub(super) static RESIDENT: Family = gauge("process_resident_memory_bytes", "Resident memory size in bytes.");
 pub(super) static REGION_COUNT: Family =
     gauge("tikv_raftstore_region_count", "Number of regions collected in region_collector");
 pub(super) static SLOW_SCORE: Family = gauge("tikv_raftstore_slow_score", "Slow score of the store.");

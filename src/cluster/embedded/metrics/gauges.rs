@@ -25,6 +25,10 @@ pub(in super::super) struct MemberMetrics {
     pub(super) leader_changes: u64,
     /// It leads PD, or has.
     pub(super) has_led: bool,
+    /// How often its clock was set back.
+    pub(super) time_jumps: u64,
+    /// Since when its clock is behind the timestamps that it gave as PD's leader, and by how much at first.
+    pub(super) behind: Option<(Duration, Duration)>,
     /// The heartbeats of regions that it took from each store.
     pub(super) region_heartbeats: Vec<u64>,
     /// What became of operators, by event and by who wanted them.
@@ -34,6 +38,13 @@ pub(in super::super) struct MemberMetrics {
 }
 
 impl MemberMetrics {
+    /// How often it found its clock behind the timestamps that it had given, at one look each 50 ms
+    /// (`pd:pkg/tso/tso.go`, `UpdateTimestampStep`), until the clock had caught up.
+    pub(super) fn slow_timestamps(&self, now: Duration) -> u64 {
+        let looks = |(since, by): (Duration, Duration)| now.saturating_sub(since).min(by).as_millis() / 50;
+        self.behind.map_or(0, |behind| u64::try_from(looks(behind)).unwrap_or(u64::MAX))
+    }
+
     /// The leader of etcd that the member believes in.
     pub(super) fn etcd_leader(&self) -> Option<usize> {
         self.seen.map(|(_, leader)| leader)
@@ -46,8 +57,8 @@ pub(super) struct StoreMetrics {
     process: Option<Duration>,
     /// How many regions it has and leads, once it has counted them.
     pub(super) regions: Option<(u64, u64)>,
-    /// Capacity and use in bytes, once it has looked.
-    pub(super) size: Option<(u64, u64)>,
+    /// Capacity, space and use in bytes, once it has looked.
+    pub(super) size: Option<(u64, u64, u64)>,
     /// The heartbeats of regions that it has sent.
     pub(super) region_heartbeats: u64,
     pub(super) load: LoadMetrics,
@@ -75,6 +86,19 @@ impl Metrics {
         }
     }
 
+    /// A store more.
+    pub(in super::super) fn add_store(&mut self) {
+        self.stores.push(StoreMetrics::default());
+    }
+
+    /// The clock of a member was set back; the leader has given timestamps that are ahead of it now.
+    pub(in super::super) fn clock_set_back(&mut self, member: usize, leads: bool, by: Duration, now: Duration) {
+        self.members[member].time_jumps += 1;
+        if leads {
+            self.members[member].behind = Some((now, by));
+        }
+    }
+
     /// Brings what stores keep of their load up to date, before their pace changes.
     pub(in super::super) fn settle_load(&mut self, stores: &[Store], load: &Load) {
         for (index, (store, metrics)) in stores.iter().zip(&mut self.stores).enumerate() {
@@ -84,11 +108,6 @@ impl Metrics {
             }
             metrics.load.settle(served, load.pace(index));
         }
-    }
-
-    /// A store more.
-    pub(in super::super) fn add_store(&mut self) {
-        self.stores.push(StoreMetrics::default());
     }
 
     /// A store has sent a region's heartbeat to PD's leader.
@@ -149,7 +168,7 @@ fn step_member(model: &mut Model, index: usize, now: Duration) {
         }
         // Until it asks for votes itself it believes in the leader that it had.
         Phase::Electing { .. } => {}
-        Phase::Lost => metrics.seen = None,
+        Phase::Lost { .. } => metrics.seen = None,
     }
 }
 
@@ -171,7 +190,7 @@ fn step_stores(model: &mut Model) {
         }
         if store.acts() {
             metrics.regions = Some(counts);
-            metrics.size = Some((store.capacity, store.used));
+            metrics.size = Some((store.capacity, store.disk.available(), store.used));
         }
     }
 }

@@ -8,22 +8,17 @@ use super::super::model::Model;
 use super::super::pd_config::ScheduleConfig;
 use super::super::region::{Region, Role};
 use super::super::schedule::SLOW;
-use super::super::store::{DISCONNECTED_AFTER, NodeState, Store};
+use super::super::store::{DISCONNECTED_AFTER, NodeState, Stats, Store};
 use super::families::{
     CHECKER_EVENTS, CLUSTER_HEALTH, CLUSTER_METADATA, CLUSTER_STATUS, ETCD_HAS_LEADER, ETCD_ID, ETCD_IS_LEADER,
     ETCD_LEADER_CHANGES, EVICTED_SLOW_STORE, MEMBER_ROLE, OPERATORS, REGION_HEARTBEAT, REGIONS_STATUS, START_TIME,
-    STORE_STATUS, TSO_ROLE,
+    STORE_STATUS, TIME_JUMPS, TSO_EVENTS, TSO_ROLE,
 };
 use super::gauges::MemberMetrics;
 use super::{Take, epoch_seconds, flag, number};
 
 /// A store silent for longer is unhealthy, which only the metric knows (`pd:pkg/core/store.go`, `storeUnhealthyDuration`).
 const UNHEALTHY_AFTER: Duration = Duration::from_mins(10);
-/// A store of a small cluster is not low on space while it has more than this, in bytes (`pd:pkg/core/store.go`,
-/// `initialMinSpace`).
-const ENOUGH_SPACE: u64 = 8 << 30;
-/// A cluster is small if its stores have fewer regions (`pd:pkg/core/store.go`, `InitClusterRegionThreshold`).
-const SMALL_CLUSTER: u64 = 100;
 
 /// What one store's gauges say.
 #[derive(Debug, Clone)]
@@ -69,7 +64,7 @@ impl ClusterGauges {
 
 /// One of them, as `pd:pkg/statistics/store_collection.go` tells them apart.
 fn store_gauges(store: &Store, (regions, leaders): (u64, u64), config: &ScheduleConfig, now: Duration) -> StoreGauges {
-    let age = store.view.last_heartbeat.map_or(Duration::MAX, |heartbeat| now.saturating_sub(heartbeat));
+    let age = store.view.silence(now).unwrap_or(Duration::MAX);
     let down = age >= config.max_store_down_time;
     let unhealthy = !down && age > UNHEALTHY_AFTER;
     let disconnected = !down && !unhealthy && age > DISCONNECTED_AFTER;
@@ -77,10 +72,9 @@ fn store_gauges(store: &Store, (regions, leaders): (u64, u64), config: &Schedule
     let (up, removing, removed) = (state.is_up(), state == NodeState::Removing, state.is_removed());
     let slow = !down && !unhealthy && !disconnected && store.view.slow_score >= SLOW;
     let stats = store.view.stats.filter(|_| !removed);
-    let (capacity, used) = stats.map_or((0, 0), |stats| (stats.capacity, stats.used));
-    let available = capacity.saturating_sub(used);
-    let plenty = regions < SMALL_CLUSTER && available > ENOUGH_SPACE;
-    let scarce = number(available) < number(capacity) * (1.0 - config.low_space_ratio);
+    let (capacity, available, used) = stats.map_or((0, 0, 0), |stats| (stats.capacity, stats.available, stats.used));
+    let count = usize::try_from(regions).unwrap_or(usize::MAX);
+    let low = |stats: Stats| stats.is_scarce(config.low_space_ratio) && !stats.is_plenty_for(count);
     let size = regions * APPROXIMATE_SIZE;
     StoreGauges {
         id: store.id.to_string(),
@@ -93,7 +87,7 @@ fn store_gauges(store: &Store, (regions, leaders): (u64, u64), config: &Schedule
             ("storage_size", number(used)),
             ("store_disconnected_count", flag(up && disconnected)),
             ("store_down_count", flag(up && down)),
-            ("store_low_space_count", flag(!removed && !down && !plenty && scarce)),
+            ("store_low_space_count", flag(!down && stats.is_some_and(low))),
             ("store_offline_count", flag(removing)),
             ("store_preparing_count", flag(state == NodeState::Preparing)),
             ("store_removed_count", flag(removed)),
@@ -182,6 +176,7 @@ pub(super) fn collect(model: &Model, index: usize, take: &mut Take) {
     take(&CLUSTER_METADATA, &[("type", &format!("cluster{}", model.cluster_id))], 0.0);
     collect_stores(gauges, take);
     collect_operators(metrics, take);
+    take(&TIME_JUMPS, &[], number(metrics.time_jumps));
     // Set to zero when the process starts, hence also on a follower.
     let regions = gauges.map_or_else(|| region_types([0.0; 7]), |gauges| gauges.regions);
     for (kind, value) in regions {
@@ -196,6 +191,10 @@ pub(super) fn collect(model: &Model, index: usize, take: &mut Take) {
         for (kind, value) in scheduler {
             take(&STORE_STATUS, &[("address", address), ("store", id), ("type", kind)], *value);
         }
+    }
+    if metrics.has_led {
+        let labels = [("dc", "global"), ("group", "0"), ("type", "system_time_slow")];
+        take(&TSO_EVENTS, &labels, number(metrics.slow_timestamps(model.now)));
     }
     take(&TSO_ROLE, &[("dc", "global"), ("group", "0")], flag(leads));
     if let Some(since) = member.process.running_since() {

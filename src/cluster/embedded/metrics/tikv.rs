@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::super::model::Model;
 use super::super::{TIKV_GIT_HASH, TIKV_VERSION};
 use super::families::{
-    CORES_QUOTA, HEARTBEAT_MESSAGES, MEMORY_QUOTA, REGION_COUNT, SERVER_INFO, SLOW_SCORE, START_TIME, STORE_SIZE,
+    CORES_QUOTA, HEARTBEAT_MESSAGES, MEMORY_QUOTA, REGION_COUNT, RESIDENT, SERVER_INFO, SLOW_SCORE, START_TIME,
+    STORE_SIZE,
 };
 use super::{Take, epoch_seconds, number};
 
@@ -20,6 +21,7 @@ pub(super) fn collect(model: &Model, index: usize, take: &mut Take) {
     load.settle(model.load.served(index), model.load.pace(index));
     if let Some(since) = store.process.running_since() {
         load.collect_processor(model.now.saturating_sub(since), take);
+        take(&RESIDENT, &[], number(store.resident(model.now)));
         take(&START_TIME, &[], epoch_seconds(since).floor());
     }
     load.collect("tikv_grpc_", take);
@@ -30,8 +32,7 @@ pub(super) fn collect(model: &Model, index: usize, take: &mut Take) {
         take(&REGION_COUNT, &[("type", "region")], number(regions));
     }
     if store.ready.is_some_and(|ready| model.now >= ready + FIRST_SLOW_SCORE) {
-        // The score of a disk that is never slow, as in the answers of PD.
-        take(&SLOW_SCORE, &[("type", "raft")], 1.0);
+        take(&SLOW_SCORE, &[("type", "raft")], number(store.disk.slow_score()));
     }
     take(&CORES_QUOTA, &[], store.resources.cores);
     if let Some(ready) = store.ready {
@@ -41,8 +42,8 @@ pub(super) fn collect(model: &Model, index: usize, take: &mut Take) {
     take(&MEMORY_QUOTA, &[], number(store.resources.memory));
     load.collect("tikv_storage_", take);
     load.collect_requests(take);
-    if let Some((capacity, used)) = metrics.size {
-        take(&STORE_SIZE, &[("type", "available")], number(capacity.saturating_sub(used)));
+    if let Some((capacity, available, used)) = metrics.size {
+        take(&STORE_SIZE, &[("type", "available")], number(available));
         take(&STORE_SIZE, &[("type", "capacity")], number(capacity));
         take(&STORE_SIZE, &[("type", "used")], number(used));
     }
