@@ -55,7 +55,6 @@ impl StoreRates {
             read_queries: median(|flow| flow.read_queries),
         }
     }
-
 }
 
 /// A region that is or was hot, with its rates and what PD counts.
