@@ -94,6 +94,17 @@ fn strain(model: &mut Model, fault: &Fault, kind: &FaultKind, place: Place) -> R
             store.memory_pressed.get_or_insert(now);
             model.ongoing.pressed.push(index);
         }
+        FaultKind::HotKey { rate } => {
+            let Model { load, regions, .. } = model;
+            let mut led = regions.iter().filter(|region| region.leader_store() == Some(index));
+            if !led.any(|region| load.start_hot_client(region, rate.0)) {
+                return Err(ClusterError::environment(
+                    fault.to_string(),
+                    "the store leads no key of a load",
+                    "Give the cluster a load, or pick another store.",
+                ));
+            }
+        }
         _ => return Err(impossible(fault)),
     }
     Ok(())
@@ -150,6 +161,7 @@ fn missing_strain(
         }
         FaultKind::FillDisk { leave } => unless(store.space() <= leave.0, format!("{} bytes are left", store.space())),
         FaultKind::LimitCpu { .. } => unless(store.slowness() > 1.0, "it needs no more than that".to_owned()),
+        FaultKind::HotKey { .. } => unless(model.load.has_hot_client(), "no client writes one key".to_owned()),
         FaultKind::LimitMemory { .. } => {
             let ended = matches!(store.process.state(), ProcessState::Exited { out_of_memory: true, .. });
             unless(ended, format!("its process takes {} bytes", store.resident(model.now)))
@@ -205,6 +217,7 @@ fn lift(model: &mut Model, fault: &Fault) -> Result<(), ClusterError> {
                 region.recover_from_starving();
             });
         }
+        (FaultKind::HotKey { .. }, _) => model.load.stop_hot_clients(),
         (FaultKind::LimitMemory { .. }, Place::Tikv(index)) => {
             model.stores[index].resources.memory = Resources::recorded().memory;
             model.stores[index].memory_pressed = None;
