@@ -19,8 +19,7 @@ use fastrand::Rng;
 pub(super) use self::flow::{Flow, Served};
 pub use self::history::ClientSecond;
 pub(super) use self::hot::HotRegions;
-#[cfg_attr(not(test), expect(unused_imports, reason = "for faults that add a client"))]
-pub(super) use self::keys::Keys;
+use self::keys::Keys;
 pub(super) use self::service::{CPU_IDLE, Pace};
 pub(super) use self::spread::Bell;
 
@@ -113,11 +112,21 @@ impl Load {
         self.history.rows.iter().cloned().collect()
     }
 
-    /// A further client begins, whose operations fall on such keys. Returns its number.
-    pub(super) fn start_client(&mut self, spec: LoadSpec, keys: Keys) -> usize {
+    /// A further client begins to write one key, so often a second: the first of the table that is not below this one.
+    /// Returns its number.
+    pub(super) fn start_writer(&mut self, key: &str, rate: u32) -> usize {
+        let table = self.clients.first().map_or(LoadSpec::RECORDED, |client| client.spec);
+        let spec = LoadSpec { records: table.records, ..LoadSpec::new(table.workload, rate) };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the number of a record")]
+        let record = keys::first_record(key, f64::from(table.records)) as u32;
         self.stale = true;
-        self.clients.push(Client::new(spec, keys));
+        self.clients.push(Client::new(spec, Keys::Only { record }));
         self.clients.len() - 1
+    }
+
+    /// Whether a client goes on.
+    pub(super) fn goes_on(&self, client: usize) -> bool {
+        self.clients.get(client).is_some_and(|client| !client.stopped)
     }
 
     /// A client begins nothing more.
