@@ -41,6 +41,8 @@ enum Sign {
     Metric(Part, &'static str, f64),
     /// So many regions have a down peer.
     DownPeers(u64),
+    /// PD lists a region as hot for its writes.
+    HotWrites,
 }
 
 /// When it is first seen; never, if there is no such time.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use operator_run::cluster::{Direction, FaultKind};
-use operator_run::units::{Shift, Size, Span};
+use operator_run::units::{Rate, Shift, Size, Span};
 
 use super::Part::{PdFollower, PdLeader, Store, Victim};
-use super::Sign::{Answer, DownPeers, LeadersAtMost, Line, Metric, Process, SlowScore, State};
+use super::Sign::{Answer, DownPeers, HotWrites, LeadersAtMost, Line, Metric, Process, SlowScore, State};
 use super::{Row, cut};
 
 const NEVER: super::When = None;
@@ -233,7 +233,7 @@ pub(super) const ROWS: &[Row] = &[
             (State(Victim, "Disconnected"), NEVER),
         ],
         seconds: 60,
-        recovery: &[(Line(Victim, "received a message with higher term"), Some((0.0, 1.0)))],
+        recovery: &[(Line(Victim, "connection established"), Some((0.0, 1.0)))],
         recovery_seconds: 20,
     },
     Row {
@@ -411,6 +411,18 @@ pub(super) const ROWS: &[Row] = &[
             (Process(Victim, "exited(137)"), NEVER),
         ],
         seconds: 40,
+        recovery: NO_RECOVERY,
+        recovery_seconds: 1,
+    },
+    Row {
+        name: "hot key",
+        faults: || vec![(FaultKind::HotKey { rate: Rate(2000) }, Victim)],
+        signs: &[
+            (HotWrites, Some((100.0, 185.0))),
+            (State(Victim, "Disconnected"), NEVER),
+            (SlowScore(Victim, 2), NEVER),
+        ],
+        seconds: 200,
         recovery: NO_RECOVERY,
         recovery_seconds: 1,
     },

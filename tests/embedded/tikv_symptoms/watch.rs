@@ -27,6 +27,7 @@ struct Poll {
     /// By node, as some member of PD shows it, if one does.
     stores: BTreeMap<String, Value>,
     down_peers: Option<u64>,
+    hot_writes: bool,
 }
 
 pub(super) struct Watch {
@@ -135,6 +136,7 @@ impl Watch {
             metrics: BTreeMap::new(),
             stores: BTreeMap::new(),
             down_peers: None,
+            hot_writes: false,
         };
         // All are asked at the same time.
         let nodes: Vec<String> = self.cluster.nodes().iter().map(|node| node.name.to_string()).collect();
@@ -165,6 +167,9 @@ impl Watch {
                 && let Some(body) = json(&self.cluster, &format!("{pd}:2379"), path).await
             {
                 poll.down_peers = body["count"].as_u64();
+                let hot = json(&self.cluster, &format!("{pd}:2379"), "/pd/api/v1/hotspot/regions/write").await;
+                let leaders = hot.and_then(|hot| hot["as_leader"].as_object().cloned()).unwrap_or_default();
+                poll.hot_writes = leaders.values().any(|store| store["regions_count"].as_u64() > Some(0));
                 break;
             }
         }
@@ -222,6 +227,7 @@ impl Watch {
                 values.filter_map(value).any(|value| if bound < 0.0 { value <= -bound } else { value >= bound })
             }
             Sign::DownPeers(least) => poll.down_peers.is_some_and(|count| count >= least),
+            Sign::HotWrites => poll.hot_writes,
             Sign::Line(..) => false,
         }
     }

@@ -18,9 +18,8 @@ use fastrand::Rng;
 
 pub(super) use self::flow::{Flow, Served};
 pub use self::history::ClientSecond;
-pub(super) use self::hot::HotRegions;
-#[cfg_attr(not(test), expect(unused_imports, reason = "for faults that add a client"))]
-pub(super) use self::keys::Keys;
+pub(super) use self::hot::{HotRegions, StoreRates};
+use self::keys::Keys;
 pub(super) use self::service::{CPU_IDLE, Pace};
 pub(super) use self::spread::Bell;
 
@@ -29,9 +28,11 @@ use self::flow::{RegionFlow, StoreFlow};
 use self::history::{Completed, History, Second};
 use self::report::Report;
 use super::model::Model;
+use super::region::Region;
 use crate::cluster::LoadSpec;
 
-/// The clients' shape of time.
+/// The values of a client that writes one record, in bytes (the fault of fixtures/recordings/hot-region.jsonl: 1 kB).
+const HOT_VALUE: u32 = 1_000;
 const SECOND: Duration = Duration::from_secs(1);
 /// The routes are looked over this often even if nothing is known to have changed: regions may have been split.
 const LOOK_OVER: Duration = Duration::from_secs(10);
@@ -113,11 +114,21 @@ impl Load {
         self.history.rows.iter().cloned().collect()
     }
 
-    /// A further client begins, whose operations fall on such keys. Returns its number.
-    pub(super) fn start_client(&mut self, spec: LoadSpec, keys: Keys) -> usize {
+    /// A further client begins to write one key, so often a second: the first of the table that is not below this one.
+    /// Returns its number.
+    pub(super) fn start_writer(&mut self, key: &str, rate: u32) -> usize {
+        let table = self.clients.first().map_or(LoadSpec::RECORDED, |client| client.spec);
+        let spec = LoadSpec { records: table.records, value_size: HOT_VALUE, ..LoadSpec::new(table.workload, rate) };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the number of a record")]
+        let record = keys::first_record(key, f64::from(table.records)) as u32;
         self.stale = true;
-        self.clients.push(Client::new(spec, keys));
+        self.clients.push(Client::new(spec, Keys::Only { record }));
         self.clients.len() - 1
+    }
+
+    /// Whether a client goes on.
+    pub(super) fn goes_on(&self, client: usize) -> bool {
+        self.clients.get(client).is_some_and(|client| !client.stopped)
     }
 
     /// A client begins nothing more.
@@ -127,7 +138,7 @@ impl Load {
     }
 
     /// The part of all keys that a region has, as far as the clients' table goes.
-    fn share(&self, client: usize, region: &super::region::Region) -> f64 {
+    fn share(&self, client: usize, region: &Region) -> f64 {
         let Client { spec, keys: wanted, .. } = &self.clients[client];
         let records = f64::from(spec.records);
         let from = keys::first_record(&region.start_key, records);
@@ -167,7 +178,7 @@ pub(super) fn step(model: &mut Model, now: Duration) {
         model.load.next = Duration::from_secs(now.as_secs() + 1);
         model.load.close_second(now);
         model.load.report.step(began, now, &mut model.log);
-        stale |= outlook::watch_connections(model, now);
+        stale |= outlook::watch_connections(model, now) | outlook::resources_changed(model);
     }
     if stale {
         let moved = outlook::look_over(model, now);
