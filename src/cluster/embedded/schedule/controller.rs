@@ -269,8 +269,10 @@ fn carry_out(model: &mut Model, region: usize, step: &Step, at: Duration) -> boo
             let heard = |store: usize| {
                 known.leader_store().is_some_and(|leader| model.talk(Place::Tikv(leader), Place::Tikv(store)))
             };
+            // One that is about to end takes none, so that its clients feel nothing, as recorded of graceful restarts.
             let can_lead = |store: usize| {
                 model.stores[store].connected
+                    && model.stores[store].shutdown.is_none()
                     && heard(store)
                     && known.peer_on(store).is_some_and(|peer| !known.peers[peer].lagging)
             };
