@@ -224,9 +224,9 @@ fn lift(model: &mut Model, fault: &Fault) -> Result<(), ClusterError> {
             let left = store.next_heartbeat.saturating_sub(now).div_f64(store.slowness());
             store.resources.cores = Resources::recorded().cores;
             store.next_heartbeat = now + left;
-            model.regions.iter_mut().filter(|region| region.leader_store() == Some(index)).for_each(|region| {
+            for region in model.regions.iter_mut().filter(|region| region.leader_store() == Some(index)) {
                 region.recover_from_starving();
-            });
+            }
         }
         (FaultKind::LimitMemory { .. }, Place::Tikv(index)) => {
             model.stores[index].resources.memory = Resources::recorded().memory;
