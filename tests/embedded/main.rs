@@ -23,6 +23,7 @@ mod schema;
 mod serve;
 mod snapshots;
 mod spy;
+mod tikv_invariants;
 mod tikv_model;
 mod tikv_recordings;
 mod tikv_remedies;

@@ -53,6 +53,25 @@ async fn the_model_answers_over_sockets_as_in_the_process() {
 }
 
 #[tokio::test]
+async fn the_model_is_changed_over_sockets() {
+    let (_, served) = up(1.0).await;
+    let pause = client().post(url(&served, "pd2:2379", "/pd/api/v1/schedulers/balance-leader-scheduler"));
+    let paused = pause.header("Content-Type", "application/json").body("{\"delay\": 60}").send().await.unwrap();
+    assert_eq!(paused.text().await.unwrap(), "\"Pause or resume the scheduler successfully.\"\n");
+    let list = get(url(&served, "pd0:2379", "/pd/api/v1/schedulers?status=paused")).await.unwrap();
+    assert_eq!(list, "[\n  \"balance-leader-scheduler\"\n]\n");
+    let path = "/pd/api/v1/schedulers/balance-leader-scheduler";
+    let removed = client().delete(url(&served, "pd1:2379", path)).send().await.unwrap();
+    assert_eq!(
+        (removed.status().as_u16(), removed.text().await.unwrap()),
+        (200, "\"The scheduler is removed.\"\n".to_owned())
+    );
+    let resigned = client().post(url(&served, "pd1:2379", "/pd/api/v1/leader/resign")).send().await.unwrap();
+    assert_eq!(resigned.text().await.unwrap(), "\"The resign command is submitted.\"\n");
+    assert_eq!(client().delete(url(&served, "pd1:2379", "/pd/api/v1/stores")).send().await.unwrap().status(), 405);
+}
+
+#[tokio::test]
 async fn time_runs_as_fast_as_asked() {
     let (cluster, served) = up(100.0).await;
     let before = cluster.clock().now();

@@ -294,7 +294,8 @@ fn hot_regions(model: &Model, call: &Call) -> Reply {
         }
         ids.push(id);
     }
-    json(&bodies::hotspot::regions(model, &ids))
+    let write = call.path.last() == Some(&"write");
+    json(&bodies::hotspot::regions(model, write, &ids))
 }
 
 fn trend(model: &Model, call: &Call) -> Reply {

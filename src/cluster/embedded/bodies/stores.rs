@@ -1,12 +1,13 @@
 //! Stores: `/stores`, `/store/{id}`, `/trend`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::super::go_format::{byte_size, duration, float};
 use super::super::model::Model;
+use super::super::schedule::operator::{Status as OperatorStatus, Step};
 use super::super::store::{Label, NodeState, Store};
 use super::super::{TIKV_GIT_HASH, TIKV_VERSION, instant};
 use super::{APPROXIMATE_SIZE, is_zero, known_regions, known_stores};
@@ -180,6 +181,33 @@ fn times(store: &Store, heard: jiff::Timestamp) -> (String, String, Option<Strin
     (started.to_string(), heard.to_string(), uptime.map(duration))
 }
 
+/// The moves that have come to their end, by their kinds and stores.
+fn moves(model: &Model, from: Option<i64>) -> Vec<TrendEntry> {
+    let from = from.map_or(0, |from| from.saturating_sub(instant(Duration::ZERO).as_second()));
+    let from = Duration::from_secs(u64::try_from(from).unwrap_or_default());
+    let since = model.now.saturating_sub(HISTORY).max(from);
+    let mut moves: BTreeMap<(u64, u64, &'static str), usize> = BTreeMap::new();
+    for operator in
+        model.schedule.operators.records(since).filter(|operator| operator.status == OperatorStatus::Success)
+    {
+        for step in &operator.steps {
+            if let Step::TransferLeader { from, to } = step
+                && let Some(to) = to.first()
+            {
+                *moves.entry((from.id, to.id, "leader")).or_default() += 1;
+            }
+        }
+        let added =
+            operator.steps.iter().find_map(|step| if let Step::AddLearner { to, .. } = step { Some(to) } else { None });
+        let removed =
+            operator.steps.iter().find_map(|step| if let Step::RemovePeer { from } = step { Some(from) } else { None });
+        if let (Some(from), Some(to)) = (removed, added) {
+            *moves.entry((from.id, to.id, "region")).or_default() += 1;
+        }
+    }
+    moves.into_iter().map(|((from, to, kind), count)| TrendEntry { from, to, kind, count }).collect()
+}
+
 /// PD's score of a store by its space, formula v2 (`pd:pkg/core/store.go`, `regionScoreV2`). Space in bytes, size in
 /// MiB.
 #[expect(clippy::cast_precision_loss, reason = "PD computes in float64 too")]
@@ -229,8 +257,19 @@ struct TrendHistory {
     start: i64,
     end: i64,
     /// What operators moved.
-    entries: Vec<Value>,
+    entries: Vec<TrendEntry>,
 }
+
+#[derive(Serialize)]
+struct TrendEntry {
+    from: u64,
+    to: u64,
+    kind: &'static str,
+    count: usize,
+}
+
+/// PD remembers so long what operators moved (`pd:pkg/schedule/operator/operator_controller.go`, `historyKeepTime`).
+const HISTORY: Duration = Duration::from_mins(5);
 
 /// Go's zero time in Unix seconds, from which PD counts if nobody says from when.
 const ZERO_TIME: i64 = -62_135_596_800;
@@ -263,7 +302,7 @@ pub(in super::super) fn trend(model: &Model, from: Option<i64>) -> Trend {
         history: TrendHistory {
             start: from.unwrap_or(ZERO_TIME),
             end: instant(model.now).as_second(),
-            entries: Vec::new(),
+            entries: moves(model, from),
         },
     }
 }

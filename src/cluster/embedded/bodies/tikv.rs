@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::super::model::Model;
-use super::super::region::{Peer, Region};
+use super::super::region::{Peer, Region, Role};
 
 /// The recorded configuration (fixtures/recordings/baseline-tikv-config.json), of TiKV 9.0.0-beta.2 and small limits;
 /// only the addresses are another node's.
@@ -114,11 +114,19 @@ pub(in super::super) fn region(model: &Model, store: usize, id: u64) -> Option<R
     let index = last_index(region);
     let soft_state = soft_state(region, own);
     let leads = soft_state.raft_state == "Leader";
-    let voters = region.peers.iter().map(|voter| (voter.id.to_string(), progress(model, region, voter, leads)));
+    let of = |votes: bool| -> Map<String, Value> {
+        let members = region.peers.iter().filter(|member| leads && member.votes() == votes);
+        members.map(|member| (member.id.to_string(), progress(model, region, member, leads))).collect()
+    };
     let state = |peer: &Peer| PeerState {
         id: peer.id,
         store_id: model.stores[peer.store].id,
-        role: "Voter",
+        role: match peer.role {
+            Role::Voter => "Voter",
+            Role::Learner => "Learner",
+            Role::IncomingVoter => "IncomingVoter",
+            Role::DemotingVoter => "DemotingVoter",
+        },
         is_witness: false,
     };
     Some(RegionMeta {
@@ -132,8 +140,8 @@ pub(in super::super) fn region(model: &Model, store: usize, id: u64) -> Option<R
             hard_state: HardState { term: region.term, vote: soft_state.leader_id, commit: index },
             soft_state,
             applied: index,
-            voters: if leads { voters.collect() } else { Map::new() },
-            learners: Map::new(),
+            voters: of(true),
+            learners: of(false),
             last_index: index,
             persisted_index: index,
         },

@@ -3,6 +3,7 @@
 use std::ops::AddAssign;
 use std::time::Duration;
 
+use super::super::resources::Resources;
 use super::client::Client;
 use super::client::Obstacle;
 use super::connection::Connection;
@@ -184,6 +185,8 @@ pub(super) struct StoreFlow {
     /// What it had sent PD with its last heartbeat.
     pub(super) told: Flow,
     pub(super) told_at: Duration,
+    /// What it had to work with when the load was last looked over.
+    pub(super) resources: Option<Resources>,
     /// The clients' connection to it.
     pub(super) connection: Connection,
 }

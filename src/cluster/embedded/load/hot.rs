@@ -55,11 +55,6 @@ impl StoreRates {
             read_queries: median(|flow| flow.read_queries),
         }
     }
-
-    /// Those of the last interval alone.
-    pub(in super::super) fn last(&self) -> Flow {
-        self.last.back().copied().unwrap_or_default()
-    }
 }
 
 /// A region that is or was hot, with its rates and what PD counts.

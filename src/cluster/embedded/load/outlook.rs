@@ -94,6 +94,18 @@ pub(super) fn look_over(model: &mut Model, now: Duration) -> usize {
     moved
 }
 
+/// Whether a store has more or less to work with than when that was last looked at.
+pub(super) fn resources_changed(model: &mut Model) -> bool {
+    let mut changed = false;
+    for (store, flow) in model.stores.iter().zip(&mut model.load.stores) {
+        if flow.resources.as_ref() != Some(&store.resources) {
+            flow.resources = Some(store.resources.clone());
+            changed = true;
+        }
+    }
+    changed
+}
+
 /// Watches the clients' connections. Returns whether one was lost or came back.
 pub(super) fn watch_connections(model: &mut Model, now: Duration) -> bool {
     let Model { load, stores, .. } = model;
