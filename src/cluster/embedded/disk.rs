@@ -189,13 +189,12 @@ mod tests {
     fn the_score_doubles_each_round_and_falls_from_the_highest_to_the_lowest_in_five_minutes() {
         let mut disk = Disk::new(0);
         let rounds = |disk: &mut Disk, slow, goal| {
-            (0..)
-                .take_while(|_| {
-                    let goes_on = disk.slow_score() != goal;
-                    disk.reckon(slow);
-                    goes_on
-                })
-                .count()
+            let mut rounds = 0;
+            while disk.slow_score() != goal {
+                disk.reckon(slow);
+                rounds += 1;
+            }
+            rounds
         };
         assert_eq!(rounds(&mut disk, true, 100), 7);
         assert_eq!(rounds(&mut disk, false, 1), 99);

@@ -279,9 +279,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "packet loss",
-        faults: || vec![(FaultKind::Loss { percent: 30 }, Victim)],
+        faults: || vec![(FaultKind::Loss { percent: 70 }, Victim)],
         signs: &[
-            (Answer(Victim, 200), Some((0.1, 1.0))),
+            (Answer(Victim, -1), Some((0.0, 0.6))),
             (State(Victim, "Disconnected"), NEVER),
             (Line(PdLeader, "leader changed"), NEVER),
         ],

@@ -74,7 +74,7 @@ fn store_gauges(store: &Store, (regions, leaders): (u64, u64), config: &Schedule
     let stats = store.view.stats.filter(|_| !removed);
     let (capacity, available, used) = stats.map_or((0, 0, 0), |stats| (stats.capacity, stats.available, stats.used));
     let count = usize::try_from(regions).unwrap_or(usize::MAX);
-    let low = |stats: Stats| stats.is_scarce(config.low_space_ratio) && !stats.is_plenty_for(count);
+    let short_of_space = |stats: Stats| stats.is_scarce(config.low_space_ratio) && !stats.is_plenty_for(count);
     let size = regions * APPROXIMATE_SIZE;
     StoreGauges {
         id: store.id.to_string(),
@@ -87,7 +87,7 @@ fn store_gauges(store: &Store, (regions, leaders): (u64, u64), config: &Schedule
             ("storage_size", number(used)),
             ("store_disconnected_count", flag(up && disconnected)),
             ("store_down_count", flag(up && down)),
-            ("store_low_space_count", flag(!down && stats.is_some_and(low))),
+            ("store_low_space_count", flag(!down && stats.is_some_and(short_of_space))),
             ("store_offline_count", flag(removing)),
             ("store_preparing_count", flag(node_state == NodeState::Preparing)),
             ("store_removed_count", flag(removed)),

@@ -12,8 +12,8 @@ impl Region {
         let here = &links[self.peers[peer].store];
         let reached = |store: usize| links[store].serves.is_ok() && here.cut_since(store).is_none();
         let voters = || self.peers.iter().filter(|peer| peer.votes());
-        let votes = voters().filter(|peer| reached(peer.store)).count();
-        here.serves.is_ok() && self.peers[peer].votes() && votes * 2 > voters().count()
+        let granted = voters().filter(|peer| reached(peer.store)).count();
+        here.serves.is_ok() && self.peers[peer].votes() && granted * 2 > voters().count()
     }
 
     /// Two stores cannot talk to each other any more. Where neither leads, or the region has no peer on one of them,
