@@ -82,7 +82,7 @@ const MEANING: &[Case] = &[
     ("a disk of a role without data", KILL, "  - slow_disk: { target: { role: pd, pick: leader }, by: 300ms }"),
     ("a target of the cluster", KILL, "  - halt_scheduling: {}"),
     ("unknown invariant", "store_down, on", "store_dwn, on"),
-    ("unknown allowed invariant", WATCH, "  watch: 10s\n  allow: [pd_no_leader, pd_no_leadr]"),
+    ("unknown allowed invariant", "[client_errors]", "[pd_no_leader, pd_no_leadr]"),
     ("where the invariant is not checked", "on: target", "on: pd0"),
     ("on no node", "on: target", "on: tikv7"),
     ("target without a fault", FAULTS, ""),
