@@ -16,6 +16,7 @@ use crate::cluster::Cluster;
 use crate::monitor::{Monitor, Violation};
 use crate::reading::{NodeName, Observation};
 use crate::scenario::{ExpectedViolation, FaultEntry};
+use crate::subject::Finding;
 
 /// A run under way.
 pub(crate) struct Pipeline<'a> {
@@ -125,24 +126,26 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// What does not hold in the last observation, in words.
+    /// What does not hold in the last observation, in words; where nothing is violated, what would have to be known.
     fn what_does_not_hold(&self) -> String {
         let Some(latest) = &self.latest else { return "nothing was observed".to_owned() };
-        let mut bad = Vec::new();
+        let (mut violated, mut unknown) = (Vec::new(), Vec::new());
         for invariant in self.plan.loaded.subject.manual().invariants {
             for node in crate::subject::nodes_of(invariant, &self.record.nodes) {
                 match (invariant.check)(latest, &node) {
-                    crate::subject::Finding::Holds => {}
-                    crate::subject::Finding::Violated(because) => {
-                        bad.push(format!("{} on {node}: {because}", invariant.name));
+                    Finding::Violated(because) => violated.push(format!("{} on {node}: {because}", invariant.name)),
+                    Finding::Unknown(reason) if invariant.required => {
+                        unknown.push(format!("{} on {node} is unknown: {reason}", invariant.name));
                     }
-                    crate::subject::Finding::Unknown(reason) => {
-                        bad.push(format!("{} on {node} is unknown: {reason}", invariant.name));
-                    }
+                    Finding::Unknown(_) | Finding::Holds => {}
                 }
             }
         }
-        if bad.is_empty() { "it held, but not for long enough".to_owned() } else { bad.join("; ") }
+        match (violated.is_empty(), unknown.is_empty()) {
+            (true, true) => "it held, but not for long enough".to_owned(),
+            (true, false) => unknown.join("; "),
+            (false, _) => violated.join("; "),
+        }
     }
 
     /// Does the faults and watches for what the scenario expects. Says whether all of it was seen.

@@ -45,7 +45,9 @@ impl Recording {
         // There are none around the other faults.
         for (labels, points) in if name == "store-kill" { samples::recorded() } else { Vec::new() } {
             let series = samples.series(&labels);
-            points.into_iter().for_each(|point| samples.append(series, point));
+            for point in points {
+                samples.append(series, point);
+            }
         }
         Self { nodes, name, epoch, poll: Mutex::new(Value::Null), log, rest, hot, samples }
     }

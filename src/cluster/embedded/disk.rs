@@ -128,6 +128,7 @@ fn look(model: &mut Model, index: usize, now: Duration) {
     let before = std::mem::replace(&mut store.disk.usage, usage);
     store.disk.available = space;
     store.resources.disk_full = usage != Usage::Normal;
+    model.load.touch();
     if usage == before {
         return;
     }

@@ -36,6 +36,8 @@ pub(super) struct Ongoing {
     deaf: Vec<(Duration, Place)>,
     /// Stores, by index, whose memory is limited.
     pressed: Vec<usize>,
+    /// Clients that write one key each, by their number, and the node that led it.
+    writers: Vec<(Place, usize)>,
 }
 
 /// Does a fault.
@@ -69,10 +71,12 @@ pub(super) fn inject(model: &mut Model, fault: &Fault) -> Result<(), ClusterErro
         FaultKind::ShiftClock { by } => set_clock(model, place, by.0),
         kind => strain(model, fault, kind, place)?,
     }
+    // What clients find depends on what the stores have to work with.
+    model.load.touch();
     Ok(())
 }
 
-/// Does a fault of a store's disk, processor or memory.
+/// Does a fault of a store's disk, processor, memory or keys.
 fn strain(model: &mut Model, fault: &Fault, kind: &FaultKind, place: Place) -> Result<(), ClusterError> {
     let Place::Tikv(index) = place else { return Err(impossible(fault)) };
     let (store, now) = (&mut model.stores[index], model.now);
@@ -89,21 +93,19 @@ fn strain(model: &mut Model, fault: &Fault, kind: &FaultKind, place: Place) -> R
             store.next_heartbeat = now + left.mul_f64(slowness);
             model.starve(index, slowness);
         }
+        FaultKind::HotKey { rate } => {
+            // The key is in the load's table, whose regions alone are active.
+            let led = model.regions.iter().find(|region| region.active && region.leader_store() == Some(index));
+            let Some(region) = led else {
+                return Err(ClusterError::environment(fault.to_string(), "it leads no region of the table", ""));
+            };
+            let writer = model.load.start_writer(&region.start_key, rate.0);
+            model.ongoing.writers.push((place, writer));
+        }
         FaultKind::LimitMemory { to } => {
             store.resources.memory = to.0;
             store.memory_pressed.get_or_insert(now);
             model.ongoing.pressed.push(index);
-        }
-        FaultKind::HotKey { rate } => {
-            let Model { load, regions, .. } = model;
-            let mut led = regions.iter().filter(|region| region.leader_store() == Some(index));
-            if !led.any(|region| load.start_hot_client(region, rate.0)) {
-                return Err(ClusterError::environment(
-                    fault.to_string(),
-                    "the store leads no key of a load",
-                    "Give the cluster a load, or pick another store.",
-                ));
-            }
         }
         _ => return Err(impossible(fault)),
     }
@@ -161,7 +163,10 @@ fn missing_strain(
         }
         FaultKind::FillDisk { leave } => unless(store.space() <= leave.0, format!("{} bytes are left", store.space())),
         FaultKind::LimitCpu { .. } => unless(store.slowness() > 1.0, "it needs no more than that".to_owned()),
-        FaultKind::HotKey { .. } => unless(model.load.has_hot_client(), "no client writes one key".to_owned()),
+        FaultKind::HotKey { .. } => {
+            let writes = model.ongoing.writers.iter().any(|(of, client)| *of == place && model.load.goes_on(*client));
+            unless(writes, "nobody writes the key".to_owned())
+        }
         FaultKind::LimitMemory { .. } => {
             let ended = matches!(store.process.state(), ProcessState::Exited { out_of_memory: true, .. });
             unless(ended, format!("its process takes {} bytes", store.resident(model.now)))
@@ -204,6 +209,12 @@ fn lift(model: &mut Model, fault: &Fault) -> Result<(), ClusterError> {
         }
         (FaultKind::Loss { .. }, _) => set_path(model, place, Path { loss: 0.0, ..path(model, place) }),
         (FaultKind::ShiftClock { .. }, _) => set_clock(model, place, SignedDuration::ZERO),
+        (FaultKind::HotKey { .. }, _) => {
+            let writers = std::mem::take(&mut model.ongoing.writers);
+            let (ended, left) = writers.into_iter().partition::<Vec<_>, _>(|(of, _)| *of == place);
+            model.ongoing.writers = left;
+            ended.into_iter().for_each(|(_, client)| model.load.stop_client(client));
+        }
         (FaultKind::SlowDisk { .. }, Place::Tikv(index)) => {
             model.stores[index].resources.fsync = Resources::recorded().fsync;
         }
@@ -217,7 +228,6 @@ fn lift(model: &mut Model, fault: &Fault) -> Result<(), ClusterError> {
                 region.recover_from_starving();
             });
         }
-        (FaultKind::HotKey { .. }, _) => model.load.stop_hot_clients(),
         (FaultKind::LimitMemory { .. }, Place::Tikv(index)) => {
             model.stores[index].resources.memory = Resources::recorded().memory;
             model.stores[index].memory_pressed = None;
@@ -226,6 +236,7 @@ fn lift(model: &mut Model, fault: &Fault) -> Result<(), ClusterError> {
         }
         _ => return Err(impossible(fault)),
     }
+    model.load.touch();
     Ok(())
 }
 

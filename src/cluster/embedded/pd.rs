@@ -208,6 +208,9 @@ impl Leadership {
             Some(_) if quorum => self.quorum_gone = None,
             Some(gone) if now >= gone => {
                 self.quorum_gone = None;
+                if matches!(self.phase, Phase::Lost { .. } | Phase::Electing { .. }) {
+                    return None;
+                }
                 let leader = self.leader();
                 self.phase = Phase::Lost { forgets: Duration::ZERO };
                 return Some(Turn::QuorumLost { leader, term: self.term });
@@ -222,8 +225,9 @@ impl Leadership {
         let winner = *random.choice(&alive)?;
         self.term += 1;
         self.phase = match self.key {
-            Some(_) => Phase::KeyHeld { winner, until: at + LEASE_AFTER_ELECTION },
-            None => Phase::Campaigning { winner, until: at + CAMPAIGN },
+            Some(last) if last != winner => Phase::KeyHeld { winner, until: at + LEASE_AFTER_ELECTION },
+            // A member that finds its own key deletes it (`pd:pkg/member/member.go`, `CheckLeader`).
+            _ => Phase::Campaigning { winner, until: at + CAMPAIGN },
         };
         Some(Turn::Elected(winner))
     }

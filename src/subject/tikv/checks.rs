@@ -1,10 +1,13 @@
 //! How each invariant is told from one observation.
 
 use super::super::{CLUSTER, Finding};
+use super::pd::bytes;
 use crate::reading::{NodeName, Observation, Value};
 
 /// How often a store sends PD a heartbeat, in seconds (`tikv:components/raftstore/src/store/config.rs`).
 const HEARTBEAT: f64 = 10.0;
+/// How often a region tells PD of itself if nothing changes, in seconds (`tikv:components/raftstore/src/store/config.rs`).
+const REGION_HEARTBEAT: f64 = 60.0;
 /// How old the heartbeat can be that a new leader of PD finds of a store that is well: it is kept on disk every 5 minutes
 /// (PD: pkg/core/store.go, `storePersistInterval`), and the next one comes within 10 s and what it takes to connect.
 const HEARTBEAT_KEPT: f64 = 330.0;
@@ -49,22 +52,32 @@ pub(super) fn store_down(observation: &Observation, node: &NodeName) -> Finding 
         "Offline" | "Tombstone" => Finding::Holds,
         "Up" if answers => Finding::Holds,
         "Up" => Finding::Unknown(format!("PD still says Up, status port: {port}")),
-        "Disconnected" | "Down" if answers => cut_off(observation, node, &state),
+        "Disconnected" | "Down" if answers => match is_cut_off(observation, node) {
+            Ok(true) => Finding::Violated(format!("PD says {state}, although the store answers")),
+            Ok(false) => Finding::Holds,
+            Err(reason) => Finding::Unknown(reason),
+        },
         "Disconnected" | "Down" => Finding::Violated(format!("PD says {state}, status port: {port}")),
         other => Finding::Unknown(format!("PD names a state that is not known here: {other}")),
     }
 }
 
-/// A store answers although PD says that it is gone: it is cut off from PD, if PD's word rests on heartbeats.
-fn cut_off(observation: &Observation, node: &NodeName, state: &str) -> Finding {
+/// Whether a store answers although PD calls it gone, and PD's word rests on heartbeats: then none of them reach PD.
+pub(super) fn is_cut_off(observation: &Observation, node: &NodeName) -> Result<bool, String> {
+    let state = observation.value(node, "store_state");
+    if let Some(reason) = state.unknown_reason() {
+        return Err(reason.to_owned());
+    }
+    let answers = observation.value(node, "status_port").text() == Some("answers");
+    if !answers || !matches!(state.text(), Some("Disconnected" | "Down")) {
+        return Ok(false);
+    }
     let age = observation.value(node, "heartbeat_age").number();
     match observation.value(node, "heard").text() {
-        Some("not_by_this_leader") if age.is_some_and(|age| age <= HEARTBEAT_KEPT) => Finding::Holds,
-        Some("yes" | "not_by_this_leader") if age.is_some_and(|age| age > HEARTBEAT) => {
-            Finding::Violated(format!("PD says {state}, although the store answers"))
-        }
+        Some("not_by_this_leader") if age.is_some_and(|age| age <= HEARTBEAT_KEPT) => Ok(false),
+        Some("yes" | "not_by_this_leader") if age.is_some_and(|age| age > HEARTBEAT) => Ok(true),
         // PD's own clock has jumped, or the store has just started.
-        _ => Finding::Unknown(format!("PD says {state}, but the store answers")),
+        _ => Err(format!("PD says {state}, but the store answers")),
     }
 }
 
@@ -126,13 +139,13 @@ pub(super) fn client_errors(observation: &Observation, node: &NodeName) -> Findi
 }
 
 pub(super) fn low_disk_space(observation: &Observation, node: &NodeName) -> Finding {
-    let (share, available) =
-        match (reported(observation, node, "available_share"), known(observation, node, "available")) {
-            (Ok(share), Ok(available)) => (share, available),
-            (Err(finding), _) | (_, Err(finding)) => return finding,
-        };
+    let share = match reported(observation, node, "available_share") {
+        Ok(share) => share,
+        Err(finding) => return finding,
+    };
     let few_regions = observation.value(node, "regions").number().is_some_and(|regions| regions < FEW_REGIONS);
-    if share >= SPACE_SHARE || few_regions && available > SPACE_BYTES {
+    let available = observation.value(node, "available").text().and_then(|text| bytes(text).ok());
+    if share >= SPACE_SHARE || few_regions && available.is_some_and(|available| available > SPACE_BYTES) {
         return Finding::Holds;
     }
     Finding::Violated(format!("{} of the disk is available", Value::from(share)))
@@ -153,6 +166,12 @@ fn stores(observation: &Observation) -> impl Iterator<Item = &NodeName> {
     observation.readings.iter().filter(|reading| reading.name == "store_state").map(|reading| &reading.node)
 }
 
+/// How old a dead store's last heartbeat must be for its regions to have a new leader, and PD to know. A leader of PD that
+/// has come since hears of those that were elected before only with the regions' next heartbeats.
+fn elected(observation: &Observation, store: &NodeName) -> f64 {
+    if observation.value(store, "heard").text() == Some("yes") { ELECTED } else { HEARTBEAT_KEPT + REGION_HEARTBEAT }
+}
+
 /// Without a leader a region does not report, so that PD keeps the leader it had: dead stores keep their leaders. Where no
 /// more than one store is left of three or more, no majority is anywhere, and nothing has to be waited for.
 pub(super) fn region_unavailable(observation: &Observation, _: &NodeName) -> Finding {
@@ -164,7 +183,7 @@ pub(super) fn region_unavailable(observation: &Observation, _: &NodeName) -> Fin
         return Finding::Violated(format!("{} of {} stores are gone", gone.len(), stores.len()));
     }
     let left_behind = |store: &&&NodeName| {
-        let old = number(store, "heartbeat_age").is_some_and(|age| age > ELECTED);
+        let old = number(store, "heartbeat_age").is_some_and(|age| age > elected(observation, store));
         old && number(store, "leaders").is_some_and(|leaders| leaders > 0.0)
     };
     if let Some(store) = gone.iter().find(left_behind) {

@@ -50,6 +50,9 @@ const PARTS: &[(&str, Event)] = &[
     ("No space left on device", Event::DiskSpace),
 ];
 
+/// What stands for a source that is not known.
+const UNKNOWN_SOURCE: &str = "<unknown>";
+
 /// A line, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line<'l> {
@@ -71,11 +74,20 @@ impl<'l> Line<'l> {
         let (time, rest) = plain(text.trim_end())?;
         let at = Timestamp::strptime("%Y/%m/%d %H:%M:%S%.f %:z", time).ok()?;
         let (level, rest) = plain(rest.strip_prefix(' ')?)?;
-        let (source, rest) = plain(rest.strip_prefix(' ')?)?;
+        let (mut source, mut rest) = plain(rest.strip_prefix(' ')?)?;
+        // A part of PD with a logger of its own, such as etcd's raft, puts its name first.
+        if !source.contains(':') && source != UNKNOWN_SOURCE {
+            (source, rest) = plain(rest.strip_prefix(' ')?)?;
+        }
         let (message, rest) = token(rest.strip_prefix(" [")?, ']')?;
         let mut line = Self { at, level, source, message, fields: Vec::new() };
         let mut rest = rest.strip_prefix(']')?;
         while !rest.is_empty() {
+            // PD writes a list of no fields so.
+            if let Some(after) = rest.strip_prefix(" []") {
+                rest = after;
+                continue;
+            }
             let (name, after) = token(rest.strip_prefix(" [")?, '=')?;
             let (value, after) = token(after.strip_prefix('=')?, ']')?;
             rest = after.strip_prefix(']')?;
@@ -139,7 +151,7 @@ mod tests {
     fn what_is_not_in_the_format_is_not_read() {
         let good = "[2026/01/13 12:08:50.123 +00:00] [INFO] [raft.rs:1271] [word] [a=b]";
         assert!(Line::parse(good).is_some());
-        for end in (1..good.len()).filter(|end| !good[..*end].ends_with("[word]")) {
+        for end in (1..good.len()).filter(|end| !good[..*end].trim_end().ends_with("[word]")) {
             assert_eq!(Line::parse(&good[..end]), None, "{}", &good[..end]);
         }
         let bad = ["", "Welcome", "[2026/13/13 12:08:50.123 +00:00] [INFO] [a] [b]", &format!("{good} more")];
@@ -173,13 +185,13 @@ mod tests {
         let folder = format!("{}/fixtures/recordings", env!("CARGO_MANIFEST_DIR"));
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let names: Vec<String> = files.filter_map(|file| file.strip_suffix(".log.gz").map(str::to_owned)).collect();
-        let mut lines = 0;
-        for text in names.iter().flat_map(|name| recorded(name)) {
-            let line = Line::parse(&text).unwrap_or_else(|| panic!("{text}"));
-            assert!(["DEBUG", "INFO", "WARN", "ERROR", "FATAL"].contains(&line.level), "{text}");
-            lines += 1;
-        }
-        assert!(lines > 9_000, "{lines}");
+        let lines: Vec<String> = names.iter().flat_map(|name| recorded(name)).collect();
+        let (read, unread): (Vec<&String>, Vec<&String>) = lines.iter().partition(|text| Line::parse(text).is_some());
+        assert!(read.len() > 9_000, "{}", read.len());
+        // One recording ends in the middle of a line.
+        assert_eq!(unread, ["[2026/11/23 13:57:27.695 +00:00] [INFO] [raft_client.rs:1615] [\""]);
+        let levels = ["DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
+        assert!(read.iter().all(|text| levels.contains(&Line::parse(text).unwrap().level)));
     }
 
     #[test]
@@ -215,7 +227,7 @@ mod tests {
             let time = format!("{} {zone}", local.strftime("%Y/%m/%d %H:%M:%S%.3f"));
             let mut text = format!("[{time}] [INFO] [a.rs:1] [{}]", written(&message));
             for (name, value) in &fields {
-                text += &format!(" [{}={}]", written(name), written(value));
+                text += &[" [", &written(name), "=", &written(value), "]"].concat();
             }
             let line = Line::parse(&text).unwrap();
             prop_assert_eq!(line.at, at);

@@ -23,6 +23,9 @@ const COUNTS: &[(&str, Event)] = &[
     ("disk_warnings", Event::DiskSpace),
 ];
 
+/// What a node's lines, each with when it was taken, tell.
+type Tell<'a> = &'a dyn Fn(&[(Timestamp, Line)]) -> Value;
+
 /// The log lines that [`observe`] needs.
 pub(super) async fn ask(cluster: &dyn Cluster, now: Timestamp) -> Result<Vec<LogLine>, ClusterError> {
     let longest = WINDOW.max(load::WINDOW);
@@ -39,7 +42,7 @@ pub(super) fn observe(
     let since = observation.at.checked_sub(WINDOW).unwrap_or(Timestamp::MIN);
     for (node, is_store) in pds.iter().map(|node| (node, false)).chain(stores.iter().map(|node| (node, true))) {
         let own = lines.as_ref().map(|lines| own_lines(lines, &node.name, since));
-        let mut push = |name: &str, unit: Unit, value: &dyn Fn(&[(Timestamp, Line)]) -> Value| {
+        let mut push = |name: &str, unit: Unit, value: Tell| {
             let value = own.as_ref().map_or_else(Value::unknown, |lines| value(lines));
             observation.push("log", &node.name, name, value, unit);
         };
@@ -123,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_clock_is_off_by_what_its_last_lines_say() {
-        let text = r#"[2026/11/23 17:46:39.000 +00:00] [INFO] [raft.rs:1] [word]"#;
+        let text = "[2026/11/23 17:46:39.000 +00:00] [INFO] [raft.rs:1] [word]";
         let written = Line::parse(text).unwrap().at.as_second();
         let error = |taken: &[i64]| {
             let lines: Vec<LogLine> = taken.iter().map(|late| line("pd0", written + late, text)).collect();

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::super::{CLUSTER, ENDPOINT_TIMEOUT, observe_processes, reachability};
 use super::pd::{self, Health, Heard};
-use super::{logs, prometheus, scheduling, stores};
+use super::{checks, logs, prometheus, scheduling, stores};
 use crate::cluster::{Cluster, Node};
 use crate::http::{HttpError, Request};
 use crate::reading::{NodeName, Observation, Unit, Value};
@@ -31,6 +31,8 @@ pub(super) async fn observe(cluster: &dyn Cluster) -> Observation {
     stores::observe(&mut observation, &nodes, &infos);
     for (node, answer) in nodes.iter().zip(&ports) {
         observation.push("tikv", &node.name, "status_port", reachability(answer), Unit::None);
+        let cut_off = checks::is_cut_off(&observation, &node.name).map_or_else(Value::unknown, Value::Flag);
+        observation.push("tikv", &node.name, "cut_off_from_pd", cut_off, Unit::None);
     }
     logs::observe(&mut observation, &pds, &nodes, &lines);
     let instances: Vec<(&NodeName, String)> = nodes.iter().map(|node| &node.name).zip(addresses).collect();

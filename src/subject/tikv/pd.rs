@@ -93,7 +93,7 @@ pub(super) struct Checker {
     pub(super) paused: bool,
 }
 
-/// `GET /hotspot/regions/write` and `…/read` (PD: pkg/statistics/hot_regions_stat.go).
+/// `GET /hotspot/regions/write` and `…/read` (PD: `pkg/statistics/hot_regions_stat.go`).
 #[derive(Debug, Deserialize)]
 pub(super) struct HotRegions {
     #[serde(default)]
@@ -141,7 +141,8 @@ pub(super) async fn hear(cluster: &dyn Cluster, pds: &[&Node]) -> Heard {
     Heard { members, health, stores }
 }
 
-async fn ask_each<T: DeserializeOwned>(
+/// Asks every member the same question at once.
+pub(super) async fn ask_each<T: DeserializeOwned>(
     cluster: &dyn Cluster,
     pds: &[&Node],
     path: &str,

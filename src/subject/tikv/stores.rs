@@ -68,7 +68,7 @@ fn observe_store(observation: &mut Observation, node: &NodeName, info: &Result<&
     read("leaders", Unit::Count, &|info| Value::from(info.status.leader_count as f64));
     read("regions", Unit::Count, &|info| Value::from(info.status.region_count as f64));
     read("pending_peers", Unit::Count, &|info| Value::from(info.status.pending_peer_count as f64));
-    read("available", Unit::Bytes, &|info| info.available().map_or_else(Value::unknown, Value::from));
+    read("available", Unit::None, &|info| info.available().map_or_else(Value::unknown, Value::from));
     read("available_share", Unit::None, &|info| info.available_share().map_or_else(Value::unknown, Value::from));
     read("slow_score", Unit::Count, &|info| {
         info.status.slow_score.map_or_else(|| Value::unknown("PD has none yet"), Value::from)
@@ -94,17 +94,18 @@ impl StoreInfo {
         }
     }
 
-    fn available(&self) -> Result<f64, String> {
+    /// The available space as PD writes it.
+    fn available(&self) -> Result<&str, &'static str> {
         if self.heard() == "not_by_this_leader" {
-            return Err("PD's leader has not heard from the store yet".to_owned());
+            return Err("PD's leader has not heard from the store yet");
         }
-        bytes(&self.status.available)
+        Ok(&self.status.available)
     }
 
     /// The share of the capacity that is available, to a thousandth.
     fn available_share(&self) -> Result<f64, String> {
         let capacity = bytes(self.status.capacity.as_deref().ok_or("PD does not say the capacity")?)?;
-        Ok((self.available()? / capacity * 1000.0).round() / 1000.0)
+        Ok((bytes(self.available()?)? / capacity * 1000.0).round() / 1000.0)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use operator_run::cluster::Cluster;
 use operator_run::cluster::embedded::EmbeddedCluster;
+use operator_run::cluster::{Cluster, Fault, FaultKind};
 use operator_run::http::{HttpError, Method, Request, Response};
 use serde_json::{Value, json};
 
@@ -385,7 +385,7 @@ async fn a_store_shows_what_its_peers_know() {
 
     // Without a quorum, the one that is left asks for votes in vain.
     for node in [&leading[0], &following[1]] {
-        cluster.inject(&kill(node)).await.unwrap();
+        cluster.inject(&Fault::new(FaultKind::Kill, node.as_str().into())).await.unwrap();
     }
     wait(&cluster, 60.0).await;
     let alone = raft(&cluster, &following[0], id).await;

@@ -137,7 +137,9 @@ pub(super) fn remove_scheduler(model: &mut Model, call: &Call) -> Reply {
     model.schedulers.remove(kind).map_err(|error| refusal(404, &error.to_string()))?;
     match kind {
         SchedulerKind::EvictLeader => {
-            evicted.into_iter().for_each(|store| schedule::evict_leader_removed(model, store));
+            for store in evicted {
+                schedule::evict_leader_removed(model, store);
+            }
         }
         SchedulerKind::EvictSlowStore => schedule::release_slow_store(model),
         _ => {}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::bodies::APPROXIMATE_SIZE;
 use super::super::lines as cluster_lines;
-use super::super::model::Model;
+use super::super::model::{Model, Place};
 use super::super::region::{Region, Role};
 use super::super::split;
 use super::lines;
@@ -262,8 +262,13 @@ fn carry_out(model: &mut Model, region: usize, step: &Step, at: Duration) -> boo
             if to.iter().any(|to| known.known_leader_store() == Some(to.store)) {
                 return true;
             }
+            let heard = |store: usize| {
+                known.leader_store().is_some_and(|leader| model.talk(Place::Tikv(leader), Place::Tikv(store)))
+            };
             let can_lead = |store: usize| {
-                model.stores[store].connected && known.peer_on(store).is_some_and(|peer| !known.peers[peer].lagging)
+                model.stores[store].connected
+                    && heard(store)
+                    && known.peer_on(store).is_some_and(|peer| !known.peers[peer].lagging)
             };
             let fitting: Vec<usize> = to.iter().map(|to| to.store).filter(|store| can_lead(*store)).collect();
             if known.leader_store() != known.known_leader_store() {

@@ -144,9 +144,8 @@ pub(in super::super) const SIGNATURES: &[Signature] = &[
         category: "network_partition",
         explanation: "The store's process runs and answers the observer, but its heartbeats do not reach PD.",
         signs: &[
-            Sign { on: Suspect, reading: "process", expected: OneOf(&["running"]), weight: 2.0 },
-            Sign { on: Suspect, reading: "status_port", expected: OneOf(&["answers"]), weight: 3.0 },
-            Sign { on: Suspect, reading: "store_state", expected: OneOf(&["Disconnected", "Down"]), weight: 2.0 },
+            Sign { on: Suspect, reading: "cut_off_from_pd", expected: OneOf(&["true"]), weight: 6.0 },
+            Sign { on: Suspect, reading: "process", expected: OneOf(&["running"]), weight: 1.0 },
             Sign { on: Peers, reading: "store_state", expected: OneOf(&["Up"]), weight: 1.0 },
         ],
         actions: &["repair_network", "wait_and_watch", "restart_store"],
