@@ -101,7 +101,7 @@ fn the_mistakes_of_all_files_are_shown_before_anything_is_started() {
 fn mixed() -> Bench {
     let bench = Bench::new();
     bench.write("s/a.yaml", STORE_DOWN);
-    bench.write("s/b.yaml", named("fails").replace("is: process_crash", "is: disk_full"));
+    bench.write("s/b.yaml", named("flops").replace("is: process_crash", "is: disk_full"));
     bench.write("s/c.yaml", named("breaks").replace("title: A TiKV store is killed", "title: 19.74GiB"));
     bench
 }
@@ -115,7 +115,7 @@ fn a_suite_ends_with_a_line_for_each_and_the_worst_exit_code() {
     let lines: Vec<&str> = text.lines().collect();
     assert_snapshot!(lines[lines.len() - 4..].join("\n"), @"
     PASS store-down  run RUN, TIME s of wall time
-    FAIL fails  run RUN, TIME s of wall time
+    FAIL flops  run RUN, TIME s of wall time
     ERROR breaks  run RUN, TIME s of wall time
     3 scenarios: 1 pass, 1 fail, 1 error
     ");
@@ -128,7 +128,7 @@ fn a_junit_report_has_every_scenario() {
     let outcome = bench.run(&["s", "--accept", "--json", "--junit", "report.xml"]);
     assert_eq!(outcome.exit, 3);
     let name = |line: &str| serde_json::from_str::<RunRecord>(line).unwrap().scenario;
-    assert_eq!(outcome.stdout.lines().map(name).collect::<Vec<_>>(), ["store-down", "fails", "breaks"]);
+    assert_eq!(outcome.stdout.lines().map(name).collect::<Vec<_>>(), ["store-down", "flops", "breaks"]);
     let report = Report::deserialize_from_str(&bench.read("report.xml").unwrap()).unwrap();
     let [suite] = report.test_suites.as_slice() else { panic!("{report:?}") };
     assert_eq!((report.tests, report.failures, report.errors), (3, 1, 1));
@@ -147,7 +147,7 @@ fn a_junit_report_has_every_scenario() {
         ends,
         [
             ("store-down", None, String::new()),
-            ("fails", Some(NonSuccessKind::Failure), "rubric: 0.75 of 0.80 needed; not met: cause".to_owned()),
+            ("flops", Some(NonSuccessKind::Failure), "rubric: 0.75 of 0.80 needed; not met: cause".to_owned()),
             (
                 "breaks",
                 Some(NonSuccessKind::Error),

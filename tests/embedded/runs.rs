@@ -78,7 +78,8 @@ fn the_record_says_what_happened() {
     let [injection] = record.injections.as_slice() else { panic!("{:?}", record.injections) };
     assert_eq!(injection.fault.kind(), &FaultKind::Kill);
     let target = injection.fault.node().unwrap();
-    let [violation] = record.violations.as_slice() else { panic!("{:?}", record.violations) };
+    let [violation, felt] = record.violations.as_slice() else { panic!("{:?}", record.violations) };
+    assert_eq!((felt.invariant.as_str(), felt.expectation), ("client_errors", Expectation::Allowed));
     assert_eq!((violation.invariant.as_str(), &violation.node), ("store_down", target));
     assert_eq!(violation.expectation, Expectation::Expected);
     // A store is missed 20 s after its last heartbeat, which was at most 10 s before the fault; a poll comes each 2 s.
@@ -107,7 +108,7 @@ fn the_database_keeps_the_same_as_the_record() {
     assert_eq!((ticket.state, &ticket.run), (TicketState::Resolved, &record.wall.run));
     assert_eq!((&ticket.invariant, &ticket.node), (&violation.invariant, &violation.node));
     assert_eq!((ticket.because, ticket.opened_at), (violation.because.clone(), violation.detected));
-    assert_eq!(store.tickets(10).unwrap().len(), 1);
+    assert_eq!(store.tickets(10).unwrap().len(), record.violations.len());
     let (diagnosis, evidence): (Diagnosis, Bundle) = store.diagnosis(1).unwrap().unwrap();
     assert_eq!((Some(diagnosis), Some(evidence)), (record.diagnosis, record.evidence));
     let undone: Vec<(i64, Undo)> = store.unhealed(&record.wall.run).unwrap();

@@ -129,7 +129,7 @@ fn the_death_of_two_stores_of_three_is_the_loss_of_the_quorum() {
     let faults = format!("{KILL_STORE}  - kill: {{ target: {{ node: tikv2 }} }}\n    at: AT\n");
     let expect = "{ violations: [{ invariant: store_down, on: tikv1, within: 2m },
         { invariant: store_down, on: tikv2, within: 2m },
-        { invariant: region_unavailable, on: cluster, within: 2m }], watch: 20s }";
+        { invariant: region_unavailable, on: cluster, within: 2m }], watch: 20s, allow: [client_errors] }";
     for at in ["0s", "60s"] {
         let scenario = scenario(&faults.replace("AT", at), expect).replace("process_crash", "region_quorum_loss");
         let (exit, record) = Bench::empty().record(&scenario, &["--accept"]);

@@ -41,6 +41,9 @@ fn format_of(field: &str) -> Option<&'static str> {
         "epoch.version" => r"5|24",
         // The recorded cluster was under load.
         "written_bytes" | "read_bytes" | "written_keys" | "read_keys" => r"\d+",
+        // It had only just come under it: no store had told PD of it.
+        "store_bytes" | "store_keys" | "store_query" | "bytes-write-rate" | "bytes-read-rate" | "keys-write-rate"
+        | "keys-read-rate" | "query-write-rate" | "query-read-rate" => r"\d+(\.\d)?",
         _ => return None,
     })
 }
