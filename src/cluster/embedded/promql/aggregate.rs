@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ast::Grouping;
 use super::eval::Element;
-use super::labels::Labels;
+use super::labels::{Labels, METRIC_NAME};
 use super::over_time::stays_infinite;
 
 /// How the elements of a group become one (Prometheus: promql/engine.go, `aggregation`).
@@ -91,7 +91,7 @@ pub(super) fn histogram_quantile(quantile: f64, elements: &[Element]) -> Vec<Ele
     let mut places: BTreeMap<Labels, usize> = BTreeMap::new();
     for element in elements {
         let Ok(bound) = element.labels.get(BOUND).parse::<f64>() else { continue };
-        let labels = element.labels.unnamed().with(BOUND, "");
+        let labels = element.labels.filtered(|name| name != METRIC_NAME && name != BOUND);
         let place = *places.entry(labels.clone()).or_insert(histograms.len());
         if place == histograms.len() {
             histograms.push((labels, Vec::new()));

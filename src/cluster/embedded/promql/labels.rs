@@ -8,9 +8,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 /// The label that holds the metric's name (Prometheus: model/labels/labels.go, `MetricName`).
 pub const METRIC_NAME: &str = "__name__";
 
-/// Labels in the order of their names. An empty value is no label. Copies share what they hold.
+/// Labels in the order of their names. An empty value is no label. Copies and parts share what they hold.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(Arc<[(String, String)]>);
+pub struct Labels(Arc<[(Arc<str>, Arc<str>)]>);
 
 impl Default for Labels {
     fn default() -> Self {
@@ -18,11 +18,11 @@ impl Default for Labels {
     }
 }
 
-impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Labels {
+impl<N: Into<Arc<str>>, V: Into<Arc<str>>> FromIterator<(N, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         let pairs = pairs.into_iter().map(|(name, value)| (name.into(), value.into()));
-        let mut pairs: Vec<(String, String)> =
-            pairs.filter(|(_, value): &(String, String)| !value.is_empty()).collect();
+        let mut pairs: Vec<(Arc<str>, Arc<str>)> =
+            pairs.filter(|(_, value): &(Arc<str>, Arc<str>)| !value.is_empty()).collect();
         pairs.sort();
         Self(pairs.into())
     }
@@ -37,14 +37,14 @@ impl Labels {
 
     /// Names and values, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
     }
 
     /// Whether these are exactly these labels, given in the order of their names.
     #[must_use]
     pub fn are<'a>(&self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> bool {
         let mut own = self.0.iter();
-        let alike = |(name, value)| own.next().is_some_and(|pair| pair.0 == name && pair.1 == value);
+        let alike = |(name, value)| own.next().is_some_and(|pair| pair.0.as_ref() == name && pair.1.as_ref() == value);
         pairs.into_iter().all(alike) && own.next().is_none()
     }
 
