@@ -127,6 +127,9 @@ impl Client {
 
     /// The part of the operations that only read and that write; together 1.
     pub(super) fn parts(&self) -> [f64; 2] {
+        if let Keys::Only { .. } = self.keys {
+            return [0.0, 1.0];
+        }
         let mix = self.spec.workload.mix();
         [mix.read + mix.scan, mix.update + mix.insert + mix.read_modify_write]
     }
