@@ -230,7 +230,9 @@ fn lift(model: &mut Model, fault: &Fault) -> Result<(), ClusterError> {
             let writers = std::mem::take(&mut model.ongoing.writers);
             let (ended, left) = writers.into_iter().partition::<Vec<_>, _>(|(of, _)| *of == place);
             model.ongoing.writers = left;
-            ended.into_iter().for_each(|(_, client)| model.load.stop_client(client));
+            for (_, client) in ended {
+                model.load.stop_client(client);
+            }
         }
         (FaultKind::LimitMemory { .. }, Place::Tikv(index)) => {
             model.stores[index].resources.memory = Resources::recorded().memory;
