@@ -49,7 +49,9 @@ impl Shift {
 
 impl fmt::Display for Shift {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:#}", self.0)
+        // What is before now the standard form ends with `ago`.
+        let sign = if self.0.is_negative() { "-" } else { "" };
+        write!(formatter, "{sign}{:#}", self.0.abs())
     }
 }
 

@@ -118,7 +118,7 @@ impl LoadSpec {
     pub fn new(workload: Workload, rate: u32) -> Self {
         let distribution = workload.usual_distribution();
         let threads = rate.div_ceil(10).max(Self::RECORDED.threads);
-        Self { workload, rate, distribution, threads, ..Self::RECORDED }
+        Self { workload, rate, threads, distribution, ..Self::RECORDED }
     }
 }
 

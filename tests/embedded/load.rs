@@ -55,8 +55,8 @@ fn trouble(rows: &[ClientSecond], rate: u64, span: std::ops::Range<i64>) -> Opti
         errors += row.errors.values().sum::<u64>();
         if !row.errors.is_empty() || row.max > 1_000.0 {
             #[expect(clippy::cast_precision_loss, reason = "seconds")]
-            let begin = row.t as f64;
-            moments.extend([begin, begin + row.max / 1_000.0]);
+            let second = row.t as f64;
+            moments.extend([second, second + row.max / 1_000.0]);
         }
     }
     #[expect(clippy::cast_precision_loss, reason = "seconds")]
@@ -126,7 +126,9 @@ async fn run(seed: u64, row: &Row) -> Vec<ClientSecond> {
     }
     sleep(&cluster, 60.0).await;
     let mut rows = cluster.client();
-    rows.iter_mut().for_each(|row| row.t -= start);
+    for row in &mut rows {
+        row.t -= start;
+    }
     rows
 }
 

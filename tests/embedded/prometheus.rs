@@ -95,8 +95,8 @@ async fn metrics_are_named_typed_and_labelled_as_recorded() {
         let names: Vec<&str> = answer.body.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         assert!(names.is_sorted(), "{authority}: {names:?}");
         for family in own.samples.keys() {
-            let parts = ["_bucket", "_sum", "_count"].into_iter().filter_map(|part| family.strip_suffix(part));
-            let base = parts.filter(|base| own.kind.contains_key(*base)).next().unwrap_or(family);
+            let mut parts = ["_bucket", "_sum", "_count"].into_iter().filter_map(|part| family.strip_suffix(part));
+            let base = parts.find(|base| own.kind.contains_key(*base)).unwrap_or(family);
             assert_eq!(own.kind[base], like.kind[base], "{family}");
             assert_eq!(own.help[base], like.help[base], "{family}");
             let (own, like) = (label_sets(&own, family), label_sets(like, family));

@@ -20,7 +20,10 @@ fn what_a_person_sees() {
     assert_eq!(bench.files(), [".operator-run", "snapshots", "store-down.yaml"]);
 
     let tickets = bench.run(&["tickets"]);
-    assert_snapshot!(redact(&tickets.stdout).trim(), @"1  resolved      store_down on tikv1, 2026-01-01T00:00:51.9Z, run RUN: PD says Disconnected, status port: refused");
+    assert_snapshot!(redact(&tickets.stdout).trim(), @"
+    2  resolved      client_errors on cluster, 2026-01-01T00:00:53.9Z, run RUN: the share of operations that fail is 0.093
+        1  resolved      store_down on tikv1, 2026-01-01T00:00:51.9Z, run RUN: PD says Disconnected, status port: refused
+    ");
     let ticket = bench.run(&["tickets", "1"]);
     assert_eq!((tickets.exit, ticket.exit), (0, 0));
     assert_snapshot!("the_ticket_as_markdown", redact(&ticket.stdout));

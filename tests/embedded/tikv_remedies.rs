@@ -90,11 +90,10 @@ async fn until(
 
 /// The regions that cannot be read or written now.
 fn without_leader(before: &EmbeddedCluster, now: &EmbeddedCluster, for_at_least: f64) -> usize {
-    let longer = before
-        .damage()
-        .into_iter()
-        .zip(now.damage())
-        .filter(|(before, now)| (now.without_leader - before.without_leader).as_secs_f64() >= for_at_least);
+    let longer =
+        before.damage().into_iter().zip(now.damage()).filter(|(before, now)| {
+            now.without_leader.saturating_sub(before.without_leader).as_secs_f64() >= for_at_least
+        });
     longer.count()
 }
 

@@ -29,6 +29,8 @@ struct Flapping {
 /// The faults that go on by themselves.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ongoing {
+    /// Clients that write one key each, by their number, and the node that led it.
+    writers: Vec<(Place, usize)>,
     /// Those that are started again when they have ended.
     restarting: Vec<Place>,
     flapping: Vec<Flapping>,
@@ -97,15 +99,17 @@ fn strain(model: &mut Model, fault: &Fault, kind: &FaultKind, place: Place) -> R
             model.ongoing.pressed.push(index);
         }
         FaultKind::HotKey { rate } => {
-            let Model { load, regions, .. } = model;
-            let mut led = regions.iter().filter(|region| region.leader_store() == Some(index));
-            if !led.any(|region| load.start_hot_client(region, rate.0)) {
+            // The key is in the load's table, whose regions alone are active.
+            let led = model.regions.iter().find(|region| region.active && region.leader_store() == Some(index));
+            let Some(region) = led else {
                 return Err(ClusterError::environment(
                     fault.to_string(),
                     "the store leads no key of a load",
                     "Give the cluster a load, or pick another store.",
                 ));
-            }
+            };
+            let writer = model.load.start_writer(&region.start_key, rate.0);
+            model.ongoing.writers.push((place, writer));
         }
         _ => return Err(impossible(fault)),
     }
@@ -163,7 +167,10 @@ fn missing_strain(
         }
         FaultKind::FillDisk { leave } => unless(store.space() <= leave.0, format!("{} bytes are left", store.space())),
         FaultKind::LimitCpu { .. } => unless(store.slowness() > 1.0, "it needs no more than that".to_owned()),
-        FaultKind::HotKey { .. } => unless(model.load.has_hot_client(), "no client writes one key".to_owned()),
+        FaultKind::HotKey { .. } => {
+            let writes = model.ongoing.writers.iter().any(|(of, client)| *of == place && model.load.goes_on(*client));
+            unless(writes, "nobody writes the key".to_owned())
+        }
         FaultKind::LimitMemory { .. } => {
             let ended = matches!(store.process.state(), ProcessState::Exited { out_of_memory: true, .. });
             unless(ended, format!("its process takes {} bytes", store.resident(model.now)))
@@ -219,7 +226,14 @@ fn lift(model: &mut Model, fault: &Fault) -> Result<(), ClusterError> {
                 region.recover_from_starving();
             }
         }
-        (FaultKind::HotKey { .. }, _) => model.load.stop_hot_clients(),
+        (FaultKind::HotKey { .. }, _) => {
+            let writers = std::mem::take(&mut model.ongoing.writers);
+            let (ended, left) = writers.into_iter().partition::<Vec<_>, _>(|(of, _)| *of == place);
+            model.ongoing.writers = left;
+            for (_, client) in ended {
+                model.load.stop_client(client);
+            }
+        }
         (FaultKind::LimitMemory { .. }, Place::Tikv(index)) => {
             model.stores[index].resources.memory = Resources::recorded().memory;
             model.stores[index].memory_pressed = None;

@@ -51,7 +51,7 @@ impl Resources {
             cores: 2.0,
             cpu_share: 1.0,
             memory: 25_276_510_208,
-            fsync: Duration::from_micros(1_000),
+            fsync: Duration::from_millis(1),
             disk_bandwidth: 200e6,
             foreign_bytes: 0,
             reserve: 0,

@@ -146,8 +146,8 @@ async fn evict_leader_is_given_stores_and_goes_with_the_last() {
     let expected = json!({ "store-id-ranges": { first: ranges.clone(), second: ranges }, "batch": 3 });
     assert_eq!(read(&cluster, list).await, expected);
     assert_eq!(delete(&cluster, &format!("/schedulers/evict-leader-scheduler-{}", ids[0])).await.0, 200);
-    let last = format!("/scheduler-config/evict-leader-scheduler/delete/{}", ids[1]);
-    assert_eq!(delete(&cluster, &last).await, quoted(200, "The last store has been deleted"));
+    let removal = format!("/scheduler-config/evict-leader-scheduler/delete/{}", ids[1]);
+    assert_eq!(delete(&cluster, &removal).await, quoted(200, "The last store has been deleted"));
     assert_eq!(pd(&cluster, list).await.status, 404);
     assert_eq!(post(&cluster, "/schedulers", json!({ "name": "luck" })).await, quoted(400, "unknown scheduler"));
 }

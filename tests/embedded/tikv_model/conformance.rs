@@ -10,7 +10,9 @@ use super::{get, pd, recording, up, wait};
 fn format_of(field: &str) -> Option<&'static str> {
     Some(match field {
         // Ids and what is drawn. Of the store ids it is checked elsewhere that they are those of the cluster.
-        "id" | "store_id" | "region_id" | "member_id" | "cluster_id" | "from" | "to" => r"\d+",
+        "id" | "store_id" | "region_id" | "member_id" | "cluster_id" | "from" | "to"
+        // The recorded cluster was under load.
+        | "written_bytes" | "read_bytes" | "written_keys" | "read_keys" => r"\d+",
         // In the order of the ids.
         "address" | "peer_address" => r"tikv[0-2]:20160",
         "status_address" => r"tikv[0-2]:20180",
@@ -39,8 +41,6 @@ fn format_of(field: &str) -> Option<&'static str> {
         "start_key" | "end_key" => r"([0-9A-F]{2})*",
         "epoch.conf_ver" => r"5",
         "epoch.version" => r"5|24",
-        // The recorded cluster was under load.
-        "written_bytes" | "read_bytes" | "written_keys" | "read_keys" => r"\d+",
         // It had only just come under it: no store had told PD of it.
         "store_bytes" | "store_keys" | "store_query" | "bytes-write-rate" | "bytes-read-rate" | "keys-write-rate"
         | "keys-read-rate" | "query-write-rate" | "query-read-rate" => r"\d+(\.\d)?",
@@ -100,7 +100,8 @@ fn has_format(value: &Value, format: &str) -> bool {
 }
 
 fn is_compact(body: &str) -> bool {
-    serde_json::from_str::<Value>(body).unwrap().to_string() == body
+    let written_anew = serde_json::from_str::<Value>(body).unwrap().to_string();
+    written_anew == body
 }
 
 fn is_indented(body: &str) -> bool {

@@ -47,7 +47,7 @@ impl Watch {
         let cluster = EmbeddedCluster::new(Topology { seed, ..Topology::default() });
         cluster.up(&CancellationToken::new()).await.unwrap();
         // The seed shifts the phases of heartbeats and looks against the fault.
-        cluster.clock().sleep(Duration::from_secs(60) + Duration::from_millis(3_700 * seed)).await;
+        cluster.clock().sleep(Duration::from_mins(1) + Duration::from_millis(3_700 * seed)).await;
         let leader = json(&cluster, "pd0:2379", "/pd/api/v1/leader").await.unwrap();
         let pd_leader = leader["name"].as_str().unwrap().to_owned();
         let stores = stores(&cluster, "pd0").await.unwrap();

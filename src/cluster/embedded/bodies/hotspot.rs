@@ -77,7 +77,7 @@ fn hot_peers(model: &Model, write: bool, store: usize, leaders: bool) -> HotPeer
         .map(|(region, hot)| (&model.regions[region], hot))
         .filter(|(region, _)| region.peer_on(store).is_some())
         // Only leaders are read from.
-        .filter(|(region, _)| !(leaders || !write) || region.known_leader_store() == Some(store))
+        .filter(|(region, _)| region.known_leader_store() == Some(store) || write && !leaders)
         .map(|(region, hot)| {
             let rates = hot.rates.rates();
             let [flow_bytes, flow_keys, flow_query] = dimensions(&rates, write);

@@ -127,6 +127,9 @@ impl Client {
 
     /// The part of the operations that only read and that write; together 1.
     pub(super) fn parts(&self) -> [f64; 2] {
+        if let Keys::Only { .. } = self.keys {
+            return [0.0, 1.0];
+        }
         let mix = self.spec.workload.mix();
         [mix.read + mix.scan, mix.update + mix.insert + mix.read_modify_write]
     }
@@ -160,7 +163,7 @@ impl Client {
             let free = f64::from(self.spec.threads) - count(self.retries.len());
             let rate = free.max(0.0) * self.outlook.pace;
             let until_unlucky = -(1.0 - random.f64()).ln() / (rate * unlucky).max(1e-12);
-            if until_unlucky < (due - now).as_secs_f64() {
+            if until_unlucky < due.saturating_sub(now).as_secs_f64() {
                 now += Duration::from_secs_f64(until_unlucky);
                 begun += rate * (1.0 - unlucky) * until_unlucky;
                 let write = random.f64() * unlucky >= bad[0] * (1.0 - write_part);
@@ -169,7 +172,7 @@ impl Client {
                 self.attempt(retry, &obstacle, random, history, done);
                 continue;
             }
-            begun += rate * (1.0 - unlucky) * (due - now).as_secs_f64();
+            begun += rate * (1.0 - unlucky) * due.saturating_sub(now).as_secs_f64();
             now = due;
             if now < end
                 && let Some(Reverse(retry)) = self.retries.pop()
@@ -211,7 +214,7 @@ impl Client {
             match obstacle(retry.wanted, retry.tries == 0) {
                 None => {
                     let service = self.outlook.latency[usize::from(retry.wanted.write)].quantile(random.f64());
-                    let latency = (now - retry.began).as_secs_f64() + service;
+                    let latency = now.saturating_sub(retry.began).as_secs_f64() + service;
                     history.complete(Completed { began: retry.began, latency, write: retry.wanted.write, error: None });
                     done.late.push(retry.wanted);
                 }
@@ -233,7 +236,7 @@ impl Client {
         let next = now + wait.mul_f64(0.5 + 0.5 * random.f64());
         let hopeless = met == Obstacle::DiskFull && retry.tries >= DISK_FULL_TRIES;
         if hopeless || next > deadline {
-            let latency = (now - retry.began).as_secs_f64();
+            let latency = now.saturating_sub(retry.began).as_secs_f64();
             history.complete(Completed { began: retry.began, latency, write: retry.wanted.write, error: Some(met) });
         } else {
             self.retries.push(Reverse(Retry { next, ..retry }));

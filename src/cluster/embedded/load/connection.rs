@@ -41,7 +41,7 @@ impl Connection {
             let since = now.saturating_sub(cut + first).as_secs_f64() % attempt.as_secs_f64();
             let into = Duration::from_secs_f64(since);
             let next = packets.into_iter().map(Duration::from_secs).find(|packet| *packet >= into).unwrap_or(attempt);
-            self.lost_until = Some(now + (next - into));
+            self.lost_until = Some(now + next.saturating_sub(into));
         }
         self.lost_until.take_if(|at| now >= *at);
         let refuses = !store.serves() && !store.process.hangs();
@@ -55,7 +55,7 @@ impl Connection {
                 Some((after(wait), wait))
             }
             Some((at, _)) if now >= at => None,
-            refused => refused,
+            before_next => before_next,
         };
         before != self.obstacle()
     }

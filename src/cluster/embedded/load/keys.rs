@@ -18,12 +18,10 @@ const HOT_SPOT: (f64, f64) = (0.2, 0.8);
 pub(in super::super) enum Keys {
     /// Of all records.
     Spread(Distribution),
-    /// One record so often, otherwise any.
-    Hot {
-        /// The record's number.
+    /// One record, which is only written.
+    Only {
+        /// Its number.
         record: u32,
-        /// The part of the operations that it gets, 0 to 1.
-        share: f64,
     },
 }
 
@@ -32,9 +30,7 @@ impl Keys {
     pub(super) fn share_below(self, record: f64, records: f64) -> f64 {
         let part = (record / records).clamp(0.0, 1.0);
         match self {
-            Self::Hot { record: hot, share } => {
-                (1.0 - share) * part + if record > f64::from(hot) { share } else { 0.0 }
-            }
+            Self::Only { record: only } => f64::from(u8::from(record > f64::from(only))),
             Self::Spread(Distribution::Uniform) => part,
             Self::Spread(Distribution::Hotspot) => {
                 let (records, share) = HOT_SPOT;
@@ -92,7 +88,7 @@ mod tests {
     fn shares_add_up_to_all() {
         let spreads = [Distribution::Uniform, Distribution::Zipfian, Distribution::Latest, Distribution::Hotspot]
             .map(Keys::Spread);
-        for keys in spreads.into_iter().chain([Keys::Hot { record: 42, share: 0.9 }]) {
+        for keys in spreads.into_iter().chain([Keys::Only { record: 42 }]) {
             let shares: Vec<f64> = (0..=20_u32).map(|part| keys.share_below(f64::from(part) * 500.0, 1e4)).collect();
             assert!(shares[0].abs() < 1e-9 && (shares[20] - 1.0).abs() < 1e-9, "{keys:?}: {shares:?}");
             assert!(shares.is_sorted(), "{keys:?}: {shares:?}");

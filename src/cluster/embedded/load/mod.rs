@@ -29,13 +29,10 @@ use self::history::{Completed, History, Second};
 use self::report::Report;
 use super::model::Model;
 use super::region::Region;
-use crate::cluster::{LoadSpec, Workload};
+use crate::cluster::LoadSpec;
 
-/// The values of a client that asks for one record, in bytes, and how often it does (the fault of
-/// fixtures/recordings/hot-region.jsonl: 1 kB, 9 in 10).
+/// The values of a client that writes one record, in bytes (the fault of fixtures/recordings/hot-region.jsonl: 1 kB).
 const HOT_VALUE: u32 = 1_000;
-/// As above.
-const HOT_SHARE: f64 = 0.9;
 const SECOND: Duration = Duration::from_secs(1);
 /// The routes are looked over this often even if nothing is known to have changed: regions may have been split.
 const LOOK_OVER: Duration = Duration::from_secs(10);
@@ -117,32 +114,27 @@ impl Load {
         self.history.rows.iter().cloned().collect()
     }
 
-    /// A further client begins, which asks for one record of a region and now and then for any other. Returns whether the
-    /// region has a record of the table.
-    pub(super) fn start_hot_client(&mut self, region: &Region, rate: u32) -> bool {
-        let Some(client) = self.clients.first() else { return false };
-        let records = client.spec.records;
-        let first = keys::first_record(&region.start_key, f64::from(records));
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a record's number")]
-        let record = first as u32;
-        if self.share(0, region) <= 0.0 || record >= records {
-            return false;
-        }
-        let spec = LoadSpec { value_size: HOT_VALUE, records, ..LoadSpec::new(Workload::A, rate) };
-        self.clients.push(Client::new(spec, Keys::Hot { record, share: HOT_SHARE }));
+    /// A further client begins to write one key, so often a second: the first of the table that is not below this one.
+    /// Returns its number.
+    pub(super) fn start_writer(&mut self, key: &str, rate: u32) -> usize {
+        let table = self.clients.first().map_or(LoadSpec::RECORDED, |client| client.spec);
+        let spec = LoadSpec { records: table.records, value_size: HOT_VALUE, ..LoadSpec::new(table.workload, rate) };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the number of a record")]
+        let record = keys::first_record(key, f64::from(table.records)) as u32;
         self.stale = true;
-        true
+        self.clients.push(Client::new(spec, Keys::Only { record }));
+        self.clients.len() - 1
     }
 
-    /// The clients beyond the first begin nothing more.
-    pub(super) fn stop_hot_clients(&mut self) {
-        self.clients.iter_mut().skip(1).for_each(|client| client.stopped = true);
-        self.stale = true;
+    /// Whether a client goes on.
+    pub(super) fn goes_on(&self, client: usize) -> bool {
+        self.clients.get(client).is_some_and(|client| !client.stopped)
     }
 
-    /// Whether a client beyond the first is at work.
-    pub(super) fn has_hot_client(&self) -> bool {
-        self.clients.iter().skip(1).any(|client| !client.stopped)
+    /// A client begins nothing more.
+    pub(super) fn stop_client(&mut self, client: usize) {
+        self.stale = true;
+        self.clients[client].stopped = true;
     }
 
     /// The part of all keys that a region has, as far as the clients' table goes.

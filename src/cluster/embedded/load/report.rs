@@ -2,6 +2,7 @@
 //! operation, cumulative since it began.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::super::log::Log;
@@ -82,7 +83,7 @@ impl Report {
         }
         self.next += INTERVAL;
         for (name, row) in &mut self.rows {
-            let seconds = (now - began).as_secs_f64();
+            let seconds = now.saturating_sub(began).as_secs_f64();
             log.write_text(now, &NODE.into(), format!("{name:<6} - {}", row.text(seconds)));
         }
     }
@@ -115,7 +116,8 @@ impl Row {
         );
         for part in ["50", "90", "95", "99", "99.9", "99.99"] {
             let latency = part.parse().map_or(0.0, |percent: f64| self.spread.quantile(percent / 100.0));
-            text.push_str(&format!(", {part}th(us): {}", micros(latency.clamp(self.min, self.max))));
+            let written = write!(text, ", {part}th(us): {}", micros(latency.clamp(self.min, self.max)));
+            debug_assert!(written.is_ok(), "a String takes every write");
         }
         text
     }

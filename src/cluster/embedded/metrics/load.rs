@@ -1,6 +1,7 @@
 //! The families of a store that tell of its clients' load: histograms in closed form, and processor time. They are brought
 //! up to date when somebody looks, or when the store's pace changes.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::super::load::{Bell, CPU_IDLE, Pace, Served};
@@ -50,6 +51,11 @@ static HISTOGRAMS: [Filled; FILLED] = [
         bell: Pace::async_write,
     },
 ];
+/// The bounds of their buckets as they are written: to write 200 numbers costs more than all the rest of a scrape.
+static BOUNDS: LazyLock<[Vec<String>; FILLED]> = LazyLock::new(|| {
+    let text = |bound: f64| number::value((bound * 1e5).round() / 1e5);
+    std::array::from_fn(|index| HISTOGRAMS[index].family.bounds().map(text).collect())
+});
 /// How many there are.
 const FILLED: usize = 7;
 /// The most buckets that one has.
@@ -110,9 +116,9 @@ impl LoadMetrics {
 
     /// The histograms whose family's name begins so.
     pub(super) fn collect(&self, prefix: &str, take: &mut Take) {
-        for (own, kept) in HISTOGRAMS.iter().zip(&self.histograms) {
+        for ((own, kept), bounds) in HISTOGRAMS.iter().zip(&self.histograms).zip(BOUNDS.iter()) {
             if own.family.bucket.name.starts_with(prefix) {
-                kept.collect(own, take);
+                kept.collect(own, bounds, take);
             }
         }
     }
@@ -130,14 +136,17 @@ impl LoadMetrics {
 }
 
 impl Kept {
-    fn collect(&self, own: &Filled, take: &mut Take) {
+    fn collect(&self, own: &Filled, bounds: &[String], take: &mut Take) {
         let family = own.family;
-        let bounds = family.bounds().map(|bound| number::value((bound * 1e5).round() / 1e5));
-        let buckets = bounds.zip(self.below).chain([("+Inf".to_owned(), self.count)]);
-        for (bound, below) in buckets {
-            let labels: Vec<_> = own.labels.iter().copied().chain([("le", bound.as_str())]).collect();
+        let mut labels = own.labels.to_vec();
+        labels.push(("le", ""));
+        let last = labels.len() - 1;
+        for (bound, below) in bounds.iter().zip(self.below) {
+            labels[last].1 = bound;
             take(&family.bucket, &labels, below.floor());
         }
+        labels[last].1 = "+Inf";
+        take(&family.bucket, &labels, self.count.floor());
         take(&family.sum, own.labels, self.sum);
         take(&family.count, own.labels, self.count.floor());
     }

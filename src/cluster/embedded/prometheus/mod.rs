@@ -22,14 +22,14 @@ pub(super) const AUTHORITY: &str = "prometheus:9090";
 const INTERVAL: Duration = Duration::from_secs(15);
 /// `scrape_timeout`, by default.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long samples are kept.
+/// How long samples are kept at least.
 const RETENTION: Duration = Duration::from_hours(1);
 
 /// A sample that a target showed at its last scrape: its family, the values of its labels, and its series here. A
 /// scrape that shows the same again need not look the series up.
 #[derive(Debug, Clone)]
 struct Known {
-    family: &'static str,
+    family: &'static Family,
     values: Vec<String>,
     series: SeriesId,
 }
@@ -61,6 +61,8 @@ pub(super) struct Prometheus {
     targets: Vec<Target>,
     storage: Storage,
     next: Duration,
+    /// When old samples are forgotten next.
+    next_cleanup: Duration,
 }
 
 impl Prometheus {
@@ -77,7 +79,7 @@ impl Prometheus {
             .map(|(job, instance)| Target::new(job, instance, INTERVAL.mul_f64(random.f64()), &mut storage))
             .collect();
         let next = targets.iter().map(|target| target.next).min().unwrap_or(Duration::MAX);
-        Self { targets, storage, next }
+        Self { targets, storage, next, next_cleanup: Duration::ZERO }
     }
 
     /// A store more to scrape, from this time on.
@@ -94,12 +96,15 @@ pub(super) fn step(model: &mut Model, now: Duration) {
     }
     // The model is only read from while what was scraped is written.
     let mut prometheus = std::mem::take(&mut model.prometheus);
-    let Prometheus { targets, storage, next } = &mut prometheus;
+    let Prometheus { targets, storage, next, next_cleanup } = &mut prometheus;
     for target in targets.iter_mut().filter(|target| now >= target.next) {
         scrape(model, target, storage);
         target.next += INTERVAL;
     }
-    storage.forget(milliseconds(now.saturating_sub(RETENTION)));
+    if now >= *next_cleanup {
+        *next_cleanup = now + INTERVAL;
+        storage.forget(milliseconds(now.saturating_sub(RETENTION)));
+    }
     *next = targets.iter().map(|target| target.next).min().unwrap_or(Duration::MAX);
     model.prometheus = prometheus;
 }
@@ -142,7 +147,7 @@ fn take_samples(model: &Model, place: Place, target: &mut Target, at: i64, stora
     let (mut position, mut gone) = (0, Vec::new());
     metrics::collect(model, place, &mut |family: &'static Family, labels, value| {
         let same = known.get(position).filter(|known| {
-            known.family == family.name && known.values.iter().eq(labels.iter().map(|(_, value)| *value))
+            std::ptr::eq(known.family, family) && known.values.iter().eq(labels.iter().map(|(_, value)| *value))
         });
         let series = if let Some(known) = same {
             known.series
@@ -150,7 +155,7 @@ fn take_samples(model: &Model, place: Place, target: &mut Target, at: i64, stora
             let own = [(METRIC_NAME, family.name), ("instance", instance.as_str()), ("job", *job)];
             let series = storage.series(&own.into_iter().chain(labels.iter().copied()).collect());
             let values = labels.iter().map(|(_, value)| (*value).to_owned()).collect();
-            let new = Known { family: family.name, values, series };
+            let new = Known { family, values, series };
             match known.get_mut(position) {
                 Some(old) => gone.push(std::mem::replace(old, new)),
                 None => known.push(new),

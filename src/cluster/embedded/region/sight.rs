@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::{Change, Region, Silence, StoreLink, election_wait};
+use super::election::{ELECTION_TICKS, election_wait};
+use super::{Change, Region, Silence, StoreLink};
 
 impl Region {
     /// Whether a peer can reach enough voters to be elected and to commit.
@@ -40,7 +41,7 @@ impl Region {
                 }
             }
             (None, Some((_, Change::Elect(winner)))) if !self.can_win(winner, links) => {
-                self.await_election(at, &super::ELECTION_TICKS, links, random);
+                self.await_election(at, &ELECTION_TICKS, links, random);
             }
             _ => {}
         }
@@ -73,7 +74,7 @@ impl Region {
         let heard = now.saturating_sub(super::LEADER_HEARTBEAT.mul_f64(random.f64()));
         let others: Vec<usize> = (0..self.peers.len()).filter(|peer| *peer != leader).collect();
         let clocks = others.into_iter().filter(|peer| self.can_win(*peer, links));
-        let first = clocks.map(|peer| (election_wait(&super::ELECTION_TICKS, random), peer)).min();
+        let first = clocks.map(|peer| (election_wait(&ELECTION_TICKS, random), peer)).min();
         if let Some((wait, winner)) = first.filter(|(wait, _)| *wait < gap) {
             self.change = Some((heard + wait, Change::Elect(winner)));
         }

@@ -189,8 +189,8 @@ fn is_low_on_space(model: &Model, store: usize, capacity: u64, used: u64) -> boo
     const SMALL_CLUSTER: usize = 100;
     let available = capacity.saturating_sub(used);
     let scarce = (available as f64) < capacity as f64 * (1.0 - model.config.schedule.low_space_ratio);
-    let plenty = available > ENOUGH && peer_counts(model)[store] < SMALL_CLUSTER;
-    scarce && !plenty
+    let is_plenty = || available > ENOUGH && peer_counts(model)[store] < SMALL_CLUSTER;
+    scarce && !is_plenty()
 }
 
 /// How many peers each store has, as PD knows it.
