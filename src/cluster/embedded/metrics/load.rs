@@ -51,7 +51,7 @@ static HISTOGRAMS: [Filled; FILLED] = [
         bell: Pace::async_write,
     },
 ];
-/// The bounds of their buckets as they are written: to write 200 numbers costs more than all the rest of a scrape.
+/// The bounds of their buckets as they are written, made once: to format them at each scrape showed in its profile.
 static BOUNDS: LazyLock<[Vec<String>; FILLED]> = LazyLock::new(|| {
     let text = |bound: f64| number::value((bound * 1e5).round() / 1e5);
     std::array::from_fn(|index| HISTOGRAMS[index].family.bounds().map(text).collect())
