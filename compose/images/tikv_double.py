@@ -162,6 +162,7 @@ class Pd:
             "/regions": {"count": len(regions), "regions": regions},
             "/schedulers": [] if http.path.endswith("paused") else
                            ["balance-leader-scheduler", "balance-region-scheduler", "balance-hot-region-scheduler"],
+            "/scheduler-config/evict-slow-store-scheduler/list": {"evict-stores": []},
             "/operators": [],
             "/checker/rule": {"paused": False},
             "/config/schedule": {"leader-schedule-limit": 4, "region-schedule-limit": 2048},

@@ -347,8 +347,10 @@ fn set_clock(model: &mut Model, place: Place, ahead: SignedDuration) {
     let leads = model.leadership.leader() == Some(index);
     let here = &model.members[index];
     model.log.set_clock(&here.name, ahead);
+    if here.serves(now) {
+        model.metrics.clock_set(index, leads, back.then_some(by), now);
+    }
     if back && here.serves(now) {
-        model.metrics.clock_set_back(index, leads, by, now);
         lines::pd::clock_set_back(&mut model.log, now, here, (instant(now) + before).as_nanosecond());
     } else if leads {
         lines::pd::clock_ahead(&mut model.log, now, here, by);

@@ -26,7 +26,8 @@ pub(super) struct Interval {
 impl Interval {
     /// The share of the operations that failed, from 0 to 1; not a number if there was none.
     pub(super) fn error_share(self) -> f64 {
-        self.failed / (self.succeeded + self.failed)
+        // The sum of no counts is -0.
+        self.failed.abs() / (self.succeeded + self.failed)
     }
 
     /// How many operations succeeded in a second.

@@ -93,6 +93,14 @@ pub(super) struct Checker {
     pub(super) paused: bool,
 }
 
+/// `GET /scheduler-config/evict-slow-store-scheduler/list` (PD: pkg/schedule/schedulers/evict_slow_store.go).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct SlowStores {
+    /// The ids of the stores that PD keeps leaders off.
+    pub(super) evict_stores: Vec<u64>,
+}
+
 /// `GET /hotspot/regions/write` and `…/read` (PD: `pkg/statistics/hot_regions_stat.go`).
 #[derive(Debug, Deserialize)]
 pub(super) struct HotRegions {

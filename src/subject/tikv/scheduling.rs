@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::super::CLUSTER;
-use super::pd::{Checker, HotPeer, HotRegions, RegionCheck, ReplicationConfig, ask_in_turn};
+use super::pd::{Checker, HotPeer, HotRegions, RegionCheck, ReplicationConfig, SlowStores, ask_in_turn};
 use super::stores::Infos;
 use crate::cluster::{Cluster, Node};
 use crate::reading::{Observation, Unit, Value};
@@ -31,6 +31,7 @@ pub(super) struct Answers {
     config: Result<Json, String>,
     replication: Result<ReplicationConfig, String>,
     schedulers: Result<Vec<String>, String>,
+    slow_stores: Result<SlowStores, String>,
     paused: Result<Vec<String>, String>,
     rule_checker: Result<Checker, String>,
     operators: Result<Vec<String>, String>,
@@ -43,10 +44,11 @@ pub(super) async fn ask(cluster: &dyn Cluster, pds: &[&Node]) -> Answers {
     async fn turn<T: DeserializeOwned>(cluster: &dyn Cluster, pds: &[&Node], path: &str) -> Result<T, String> {
         ask_in_turn(cluster, pds, path).await
     }
-    let (config, replication, schedulers, paused, rule_checker, operators, pending, down, miss, write, read) = tokio::join!(
+    let (config, replication, schedulers, slow_stores, paused, rule_checker, operators, pending, down, miss, write, read) = tokio::join!(
         turn(cluster, pds, "/config/schedule"),
         turn(cluster, pds, "/config/replicate"),
         turn(cluster, pds, "/schedulers"),
+        turn(cluster, pds, "/scheduler-config/evict-slow-store-scheduler/list"),
         turn(cluster, pds, "/schedulers?status=paused"),
         turn(cluster, pds, "/checker/rule"),
         turn(cluster, pds, "/operators"),
@@ -57,7 +59,7 @@ pub(super) async fn ask(cluster: &dyn Cluster, pds: &[&Node]) -> Answers {
         turn(cluster, pds, "/hotspot/regions/read"),
     );
     let checks = [("pending_peer_regions", pending), ("down_peer_regions", down), ("miss_peer_regions", miss)];
-    Answers { config, replication, schedulers, paused, rule_checker, operators, checks, hot: [write, read] }
+    Answers { config, replication, schedulers, slow_stores, paused, rule_checker, operators, checks, hot: [write, read] }
 }
 
 /// Reads what the answers say of the cluster and, of hot regions, of the stores that lead them.
@@ -75,14 +77,20 @@ pub(super) fn observe(observation: &mut Observation, nodes: &[&Node], infos: &In
     push("switched_off", off.as_ref().map_or_else(Value::unknown, list), Unit::None);
     let operators = answers.operators.as_ref().map(|operators| number(operators.len() as u64));
     push("operators", operators.unwrap_or_else(Value::unknown), Unit::Count);
-    let evicts =
-        |name: &String| name.starts_with("evict-leader-scheduler") || name.starts_with("grant-leader-scheduler");
-    let evicting = answers.schedulers.as_ref().map(|schedulers| Value::Flag(schedulers.iter().any(evicts)));
+    let evicting = answers.leaders_moved_on_purpose().map(Value::Flag);
     push("leaders_moved_on_purpose", evicting.unwrap_or_else(Value::unknown), Unit::None);
     observe_hot_regions(observation, nodes, infos, &answers.hot);
 }
 
 impl Answers {
+    /// Whether an operator, or PD itself for a slow disk, keeps leaders off a store. PD gives them back half an hour after
+    /// the disk is well (PD: pkg/schedule/schedulers/evict_slow_store.go).
+    fn leaders_moved_on_purpose(&self) -> Result<bool, &String> {
+        let evicts =
+            |name: &String| name.starts_with("evict-leader-scheduler") || name.starts_with("grant-leader-scheduler");
+        Ok(self.schedulers.as_ref()?.iter().any(evicts) || !self.slow_stores.as_ref()?.evict_stores.is_empty())
+    }
+
     /// What is switched off of PD's scheduling.
     fn switched_off(&self) -> Result<Vec<String>, &String> {
         let config = self.config.as_ref()?;

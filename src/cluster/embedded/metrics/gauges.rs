@@ -27,8 +27,11 @@ pub(in super::super) struct MemberMetrics {
     pub(super) has_led: bool,
     /// How often its clock was set back.
     pub(super) time_jumps: u64,
-    /// Since when its clock is behind the timestamps that it gave as PD's leader, and by how much at first.
-    pub(super) behind: Option<(Duration, Duration)>,
+    /// How often it has found its clock behind the timestamps that it had given as PD's leader, before the clock was last
+    /// set.
+    slow_timestamps: u64,
+    /// Since when it is behind them, and by how much at first.
+    behind: Option<(Duration, Duration)>,
     /// The heartbeats of regions that it took from each store.
     pub(super) region_heartbeats: Vec<u64>,
     /// What became of operators, by event and by who wanted them.
@@ -42,7 +45,7 @@ impl MemberMetrics {
     /// (`pd:pkg/tso/tso.go`, `UpdateTimestampStep`), until the clock had caught up.
     pub(super) fn slow_timestamps(&self, now: Duration) -> u64 {
         let looks = |(since, by): (Duration, Duration)| now.saturating_sub(since).min(by).as_millis() / 50;
-        self.behind.map_or(0, |behind| u64::try_from(looks(behind)).unwrap_or(u64::MAX))
+        self.slow_timestamps + self.behind.map_or(0, |behind| u64::try_from(looks(behind)).unwrap_or(u64::MAX))
     }
 
     /// The leader of etcd that the member believes in.
@@ -91,12 +94,13 @@ impl Metrics {
         self.stores.push(StoreMetrics::default());
     }
 
-    /// The clock of a member was set back; the leader has given timestamps that are ahead of it now.
-    pub(in super::super) fn clock_set_back(&mut self, member: usize, leads: bool, by: Duration, now: Duration) {
-        self.members[member].time_jumps += 1;
-        if leads {
-            self.members[member].behind = Some((now, by));
-        }
+    /// The clock of a member was set, back by this much if at all; the leader has given timestamps that are ahead of it
+    /// then.
+    pub(in super::super) fn clock_set(&mut self, member: usize, leads: bool, back: Option<Duration>, now: Duration) {
+        let metrics = &mut self.members[member];
+        metrics.slow_timestamps = metrics.slow_timestamps(now);
+        metrics.behind = back.filter(|_| leads).map(|by| (now, by));
+        metrics.time_jumps += u64::from(back.is_some());
     }
 
     /// Brings what stores keep of their load up to date, before their pace changes.
