@@ -1,6 +1,9 @@
 //! The whole cluster as plain data, and the step that moves it. It can be cloned: a clone is a fork with a future of
 //! its own. It reads no clock and reaches nothing outside itself.
 
+mod regions;
+mod stores;
+
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -17,12 +20,12 @@ use super::pd::{Leadership, Member, Phase, Turn};
 use super::pd_config::PdConfig;
 use super::process::Process;
 use super::prometheus::{self, Prometheus};
-use super::region::{Change, Region, StoreLink};
+use super::region::{Region, StoreLink};
 use super::schedule::Schedule;
 use super::schedulers::Schedulers;
-use super::store::{CONNECT_TIMEOUT, CONNECTED_AFTER, REFUSED_AFTER, START_UP, STORE_HEARTBEAT, Store};
+use super::store::Store;
 use super::unsafe_recovery::{self, Recovery};
-use super::{START, Topology, disk, lines, schedule, shutdown};
+use super::{START, Topology, lines, schedule};
 
 /// How far one step goes.
 pub(super) const STEP: Duration = Duration::from_millis(100);
@@ -34,10 +37,6 @@ const KEEPALIVE: Duration = Duration::from_mins(1);
 /// A member looks so often whether it should lead in place of the leader (`pd:server/config/config.go`,
 /// `LeaderPriorityCheckInterval`).
 const PRIORITY_CHECK: Duration = Duration::from_mins(1);
-/// A store's tick comes up to so much after its time (fixtures/recordings/store-kill.jsonl: heartbeats 10.0 s apart,
-/// a few hundredths late after a restart).
-const TICK_LATENESS: Duration = Duration::from_millis(50);
-
 /// A node, by its role and its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -234,230 +233,6 @@ impl Model {
                 self.next_keepalive = now + KEEPALIVE;
                 self.next_priority_check = now + PRIORITY_CHECK;
             }
-        }
-    }
-
-    fn step_store(&mut self, index: usize, now: Duration) {
-        self.wait_for_connection(index, now);
-        let (process, connects) = (self.stores[index].process, self.stores[index].connects);
-        let Some(since) = process.running_since().filter(|_| process.acts()) else { return };
-        if self.stores[index].ready.is_none() {
-            if self.stores[index].view.node_state.is_removed() {
-                if now >= since + REFUSED_AFTER && process.reachable() && self.leadership.leader().is_some() {
-                    lines::tikv_is_tombstone(&mut self.log, now, &self.stores[index].name);
-                    self.end_store(index, now, 1);
-                }
-                return;
-            }
-            if now >= since + START_UP && process.reachable() && self.leadership.leader().is_some() {
-                self.store_ready(index, now);
-            }
-            return;
-        }
-        if connects.is_some_and(|at| now >= at) {
-            self.store_connected(index, now);
-        }
-        shutdown::step(self, index, now);
-        disk::step(self, index, now);
-        if now >= self.stores[index].next_heartbeat {
-            let removed = self.stores[index].view.node_state.is_removed();
-            let heard = process.reachable() && self.pd_serves(now) && self.reaches_pd(index) && !removed;
-            let jitter = self.random.f64();
-            self.stores[index].heartbeat(heard, jitter);
-            if heard {
-                self.load.report_store(index, now);
-                shutdown::tell_pd(self, index, now);
-                disk::tell_pd(self, index, now);
-            } else if process.is_cut() || !self.reaches_pd(index) || !process.acts() {
-                lines::pd::heartbeat_failed(
-                    &mut self.log,
-                    now,
-                    &self.stores[index].name,
-                    "4-DEADLINE_EXCEEDED",
-                    "Deadline Exceeded",
-                );
-            } else {
-                lines::pd::heartbeat_failed(
-                    &mut self.log,
-                    now,
-                    &self.stores[index].name,
-                    "14-UNAVAILABLE",
-                    "failed to connect to all addresses",
-                );
-            }
-        }
-    }
-
-    /// The others notice that they cannot hear a store, and wait for a connection in vain.
-    fn wait_for_connection(&mut self, lost: usize, now: Duration) {
-        if let Some(noticed) = self.stores[lost].noticed.take_if(|at| now >= *at) {
-            self.stores[lost].next_connect_timeout = noticed + CONNECT_TIMEOUT;
-            self.write_both_ways(lost, |log, here, there| lines::connection_lost(log, noticed, here, there));
-        }
-        let at = self.stores[lost].next_connect_timeout;
-        if self.stores[lost].connected || now < at {
-            return;
-        }
-        self.stores[lost].next_connect_timeout = at + CONNECT_TIMEOUT;
-        self.write_both_ways(lost, |log, here, there| lines::connect_timeout(log, at, here, there));
-    }
-
-    /// Each store that can be heard writes of one that cannot; if that one is only cut off, it writes of them alike.
-    pub(super) fn write_both_ways(&mut self, lost: usize, write: impl Fn(&mut Log, &Store, &Store)) {
-        let (there, cut) = (&self.stores[lost], self.stores[lost].acts() && self.stores[lost].process.is_cut());
-        for here in self.stores.iter().filter(|store| store.id != there.id && store.serves()) {
-            write(&mut self.log, here, there);
-            if cut {
-                write(&mut self.log, there, here);
-            }
-        }
-    }
-
-    fn store_ready(&mut self, index: usize, now: Duration) {
-        let store = &mut self.stores[index];
-        // A store that comes back heartbeats 10 s after it is ready, as the recorded one did; that the stores of a
-        // new cluster have phases of their own stands for the time that they have run already.
-        let late = TICK_LATENESS.mul_f64(self.random.f64());
-        let first = if store.view.registered { STORE_HEARTBEAT } else { STORE_HEARTBEAT.mul_f64(self.random.f64()) };
-        store.ready = Some(now);
-        store.connects = Some(now + CONNECTED_AFTER);
-        store.next_heartbeat = now + first + late;
-        store.busy = true;
-        store.view.registered = true;
-        store.view.start_timestamp = (super::instant(now) + store.process.clock()).as_second();
-        store.disk.restart(now);
-        self.config.schedule.store_limit.entry(store.id).or_default();
-        self.bootstrapped.get_or_insert(now);
-        lines::tikv_ready(&mut self.log, now, &store.name);
-        if let Some(leader) = self.leadership.leader() {
-            lines::store_put(&mut self.log, now, &self.members[leader].name, &self.stores[index]);
-        }
-        self.store_heard(index, now);
-    }
-
-    /// A store that serves can be heard again.
-    pub(super) fn store_heard(&mut self, index: usize, now: Duration) {
-        self.refresh_links();
-        if self.stores[index].view.node_state.is_removed() {
-            return;
-        }
-        for region in &mut self.regions {
-            if let Some(deposed) = region.regain_store(index, now, &self.links, &mut self.random) {
-                lines::deposed(&mut self.log, now, &self.stores[index], region, deposed);
-            }
-        }
-    }
-
-    fn store_connected(&mut self, index: usize, now: Duration) {
-        self.connect(index, now);
-        let back = &self.stores[index];
-        for here in self.stores.iter().filter(|store| store.serves() && store.id != back.id) {
-            lines::connected(&mut self.log, now, here, back);
-        }
-    }
-
-    /// The other stores have connections to a store.
-    pub(super) fn connect(&mut self, index: usize, now: Duration) {
-        self.stores[index].connected = true;
-        self.stores[index].connects = None;
-        self.refresh_links();
-        if self.stores[index].view.node_state.is_removed() {
-            return;
-        }
-        for region in &mut self.regions {
-            region.reconnect(index, now);
-        }
-    }
-
-    /// Does what is due of the regions.
-    fn step_regions(&mut self, now: Duration) {
-        let pd_reached = self.pd_serves(now);
-        if std::mem::replace(&mut self.pd_reached, pd_reached) != pd_reached {
-            self.refresh_links();
-        }
-        if std::mem::take(&mut self.all_regions_due) {
-            (0..self.regions.len()).for_each(|index| self.agenda.set(index, self.region_due(index)));
-        }
-        while let Some(index) = self.agenda.take(now) {
-            self.step_region(index, now);
-            let next = self.region_due(index).max(now + STEP);
-            self.agenda.set(index, next);
-        }
-    }
-
-    fn region_due(&self, region: usize) -> Duration {
-        self.regions[region].due(self.region_reaches_pd(region), |store| self.stores[store].acts())
-    }
-
-    /// Whether the leader of a region can report to PD.
-    fn region_reaches_pd(&self, region: usize) -> bool {
-        self.pd_reached && self.regions[region].leader_store().is_some_and(|store| self.links[store].reaches_pd)
-    }
-
-    fn step_region(&mut self, index: usize, now: Duration) {
-        if let Some((at, change)) = self.regions[index].change
-            && now >= at
-        {
-            self.change_leader(index, at, change);
-        }
-        let arrived = self.regions[index].take_snapshots(now, &self.links);
-        if arrived {
-            self.regions[index].next_heartbeat = now;
-        }
-        if now >= self.regions[index].next_heartbeat && self.region_reaches_pd(index) {
-            self.report_region(index, now);
-        }
-        self.step_lonely_peers(index, now);
-    }
-
-    fn change_leader(&mut self, region: usize, at: Duration, change: Change) {
-        self.load.touch();
-        let region = &mut self.regions[region];
-        match change {
-            Change::Elect(winner) => {
-                region.lead(winner, at, &self.links);
-                let peer = &region.peers[winner];
-                lines::elected(&mut self.log, at, &self.stores[peer.store], region, peer.id);
-            }
-            Change::StepDown => {
-                if let Some(leader) = region.step_down(at, &mut self.random) {
-                    let peer = &region.peers[leader];
-                    lines::stepped_down(&mut self.log, at, &self.stores[peer.store], region, peer.id);
-                }
-            }
-        }
-    }
-
-    /// The peers of a region that hear neither a leader nor a quorum: a leader steps down, the others ask for votes.
-    fn step_lonely_peers(&mut self, region: usize, now: Duration) {
-        let (region, stores) = (&mut self.regions[region], &self.stores);
-        let acts = |store: usize| stores[store].acts();
-        if let Some(index) = region.step_down_unheard(now, acts, &mut self.random) {
-            let peer = &region.peers[index];
-            lines::stepped_down(&mut self.log, now, &stores[peer.store], region, peer.id);
-        }
-        while let Some((index, at)) = region.next_campaign(now, acts, &mut self.random) {
-            lines::campaign(&mut self.log, at, &stores[region.peers[index].store], region, index);
-            for denier in region.deniers(index, &self.links) {
-                let here = &stores[region.peers[denier].store];
-                // A follower has heard the leader less than two ticks ago.
-                let remaining = if region.leader == Some(denier) { 10 } else { 10 - self.random.u32(0..2) };
-                lines::network::vote_ignored(&mut self.log, at, here, region, (denier, index), remaining);
-            }
-        }
-    }
-
-    /// A region's leader sends its heartbeat to PD.
-    pub(super) fn report_region(&mut self, region: usize, now: Duration) {
-        self.metrics.region_reported(self.leadership.leader(), self.regions[region].leader_store());
-        let flow = self.load.report_region(region, self.regions[region].leader_store(), now);
-        let region = &mut self.regions[region];
-        region.flow = flow;
-        if let Some((from, to)) = region.report(now, &self.links)
-            && let Some(leader) = self.leadership.leader()
-        {
-            let pd = &self.members[leader].name;
-            lines::leader_changed(&mut self.log, now, pd, region.id, self.stores[from].id, self.stores[to].id);
         }
     }
 

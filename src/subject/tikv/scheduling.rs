@@ -44,7 +44,20 @@ pub(super) async fn ask(cluster: &dyn Cluster, pds: &[&Node]) -> Answers {
     async fn turn<T: DeserializeOwned>(cluster: &dyn Cluster, pds: &[&Node], path: &str) -> Result<T, String> {
         ask_in_turn(cluster, pds, path).await
     }
-    let (config, replication, schedulers, slow_stores, paused, rule_checker, operators, pending, down, miss, write, read) = tokio::join!(
+    let (
+        config,
+        replication,
+        schedulers,
+        slow_stores,
+        paused,
+        rule_checker,
+        operators,
+        pending,
+        down,
+        miss,
+        write,
+        read,
+    ) = tokio::join!(
         turn(cluster, pds, "/config/schedule"),
         turn(cluster, pds, "/config/replicate"),
         turn(cluster, pds, "/schedulers"),
@@ -59,7 +72,17 @@ pub(super) async fn ask(cluster: &dyn Cluster, pds: &[&Node]) -> Answers {
         turn(cluster, pds, "/hotspot/regions/read"),
     );
     let checks = [("pending_peer_regions", pending), ("down_peer_regions", down), ("miss_peer_regions", miss)];
-    Answers { config, replication, schedulers, slow_stores, paused, rule_checker, operators, checks, hot: [write, read] }
+    Answers {
+        config,
+        replication,
+        schedulers,
+        slow_stores,
+        paused,
+        rule_checker,
+        operators,
+        checks,
+        hot: [write, read],
+    }
 }
 
 /// Reads what the answers say of the cluster and, of hot regions, of the stores that lead them.
