@@ -93,7 +93,7 @@ pub(super) struct Checker {
     pub(super) paused: bool,
 }
 
-/// `GET /scheduler-config/evict-slow-store-scheduler/list` (PD: pkg/schedule/schedulers/evict_slow_store.go).
+/// `GET /scheduler-config/evict-slow-store-scheduler/list` (PD: `pkg/schedule/schedulers/evict_slow_store.go`).
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct SlowStores {

@@ -107,7 +107,7 @@ pub(super) fn observe(observation: &mut Observation, nodes: &[&Node], infos: &In
 
 impl Answers {
     /// Whether an operator, or PD itself for a slow disk, keeps leaders off a store. PD gives them back half an hour after
-    /// the disk is well (PD: pkg/schedule/schedulers/evict_slow_store.go).
+    /// the disk is well (PD: `pkg/schedule/schedulers/evict_slow_store.go`).
     fn leaders_moved_on_purpose(&self) -> Result<bool, &String> {
         let evicts =
             |name: &String| name.starts_with("evict-leader-scheduler") || name.starts_with("grant-leader-scheduler");
