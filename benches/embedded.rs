@@ -41,7 +41,7 @@ async fn round(topology: Topology, killed: Option<&NodeName>) -> Result<Duration
     let cluster = EmbeddedCluster::new(topology);
     cluster.up(&CancellationToken::new()).await?;
     if let Some(node) = killed {
-        cluster.inject(&Fault::new(FaultKind::Kill, node.clone())).await?;
+        cluster.inject(&Fault::new(FaultKind::KILL, node.clone())).await?;
     }
     let start = Instant::now();
     cluster.clock().sleep(SPAN).await;

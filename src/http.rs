@@ -1,9 +1,12 @@
 //! The way to reach an endpoint of the cluster, whether it is a real one or a model in this process.
 
+use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
 pub use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
 
 /// One request to an endpoint, addressed as the cluster itself does: `pd0:2379`, `tikv2:20180`.
@@ -161,6 +164,56 @@ impl HttpError {
 pub trait Http: Send + Sync {
     /// Sends one request and waits for the whole answer. Any status is an answer, not an error.
     async fn send(&self, request: &Request) -> Result<Response, HttpError>;
+}
+
+/// Sends requests to addresses of a network, in plain HTTP.
+#[derive(Debug, Clone)]
+pub struct Client(reqwest::Client);
+
+impl Client {
+    /// A client without proxy and certificates: plain HTTP in a cluster's own network needs neither, and a machine may have
+    /// none.
+    pub fn new() -> reqwest::Result<Self> {
+        client(reqwest::Client::builder().no_proxy().tls_certs_only([])).map(Self)
+    }
+
+    /// Sends a request to where its endpoint is reached: host and port.
+    pub async fn send(&self, address: &str, request: &Request) -> Result<Response, HttpError> {
+        let url = format!("http://{address}{}", request.path);
+        self.exchange(url, request).await.map_err(|error| transport_error(request, &error))
+    }
+
+    async fn exchange(&self, url: String, request: &Request) -> reqwest::Result<Response> {
+        let mut builder = self.0.request(request.method.clone(), url);
+        for (name, value) in &request.headers {
+            builder = builder.header(name, value);
+        }
+        if let Some(body) = &request.body {
+            builder = builder.json(body);
+        }
+        let response = builder.timeout(request.timeout).send().await?;
+        let status = response.status().as_u16();
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_owned();
+        Ok(Response { status, content_type, body: response.text().await? })
+    }
+}
+
+fn transport_error(request: &Request, error: &reqwest::Error) -> HttpError {
+    let url = request.url();
+    if error.is_timeout() {
+        return HttpError::TimedOut { url, after: request.timeout };
+    }
+    let mut source = error.source();
+    let mut reason = error.to_string();
+    while let Some(cause) = source {
+        if cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionRefused) {
+            return HttpError::Refused { url };
+        }
+        reason = cause.to_string();
+        source = cause.source();
+    }
+    HttpError::Lost { url, reason }
 }
 
 /// Builds a reqwest client on the TLS provider that the project uses.

@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod http;
 pub mod reading;
+pub mod runner;
 pub mod units;
 
 pub mod cluster;

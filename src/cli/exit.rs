@@ -39,6 +39,9 @@ impl Exit {
     }
 }
 
+/// A reason to start nothing: how the program ends, and what it says.
+pub(super) struct Refusal(pub(super) Exit, pub(super) String);
+
 /// Says on standard error what is wrong, and how the program ends.
 pub(super) fn complain(exit: Exit, message: &str) -> Exit {
     // If standard error is gone there is nobody to tell.

@@ -1,19 +1,22 @@
 //! Arguments become a plan here, and the plan's end an exit code: one file a subcommand.
 
+mod clean;
 mod cluster;
+mod diagnose;
+mod diagnoser;
 mod exit;
 mod run;
 mod schema;
 mod screen;
 mod signals;
 mod tickets;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use indicatif::MultiProgress;
-use tokio_util::sync::CancellationToken;
 
 pub use exit::Exit;
 
@@ -24,8 +27,13 @@ Examples:
   operator-run 'scenarios/store-*.yaml' --json      run records, one JSON document a line
   operator-run scenarios/store-down.yaml --accept   accept the diagnosis as the new snapshot
   operator-run tickets 3                            a ticket and its diagnosis, as Markdown
-  operator-run cluster up --port-base 12000         the modelled cluster on loopback ports, for curl and browsers
+  operator-run clean --dry-run                      what runs that were killed have left behind; without it, removes it
+  operator-run scenarios/ --record cassettes --max-cost 2 --with-baseline   Claude, its answers kept, 2 USD at most
+  operator-run scenarios/ --diagnoser replay --cassettes cassettes          the same answers, without a key
+  operator-run scenarios/store-down.yaml --record-observations              then, with the id of the run:
+  operator-run diagnose 20261123-182203-wke0 --model claude-sonnet-5-5      another model on the same evidence
   operator-run cluster up --port-base 12000         a modelled cluster for curl, a browser or Prometheus
+  operator-run watch --subject tikv                 a cluster of your own: tickets and diagnoses until Ctrl-C
 
 Exit codes:
     0  every scenario passed
@@ -35,8 +43,9 @@ Exit codes:
   130  interrupted: what was done is healed, and the cluster is down, unless a second signal came
 
 Environment:
-  ANTHROPIC_API_KEY             lets Claude write the diagnosis
+  ANTHROPIC_API_KEY             lets Claude write the diagnosis; else ANTHROPIC_AUTH_TOKEN does
   ANTHROPIC_BASE_URL            another server that speaks the Messages API
+  ANTHROPIC_CUSTOM_HEADERS      headers for a gateway, one `Name: value` a line
   ANTHROPIC_MODEL               the model, as --model
   INSTA_UPDATE, CI              what becomes of a new snapshot, as with insta
   OPERATOR_RUN_COMPOSE          the Compose command, such as 'docker compose'
@@ -71,8 +80,14 @@ struct Arguments {
 enum Command {
     /// Lists tickets, or shows one with its diagnosis as Markdown.
     Tickets(tickets::TicketsArgs),
+    /// Diagnoses again what a run has observed, without a cluster.
+    Diagnose(diagnose::DiagnoseArgs),
     /// Serves a modelled cluster on ports of this machine.
     Cluster(cluster::ClusterArgs),
+    /// Watches a cluster that is there already, and diagnoses what it finds, until Ctrl-C.
+    Watch(watch::WatchArgs),
+    /// Heals and removes what runs have left behind whose process is gone.
+    Clean(clean::CleanArgs),
     /// Prints the JSON Schema of scenario files, for editors.
     Schema,
 }
@@ -87,15 +102,21 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::complain(Exit::Environment, &format!("cannot start: {error}")).into(),
     };
+    let database = &arguments.db;
     let exit = runtime.block_on(async {
         match &arguments.command {
             None => {
-                let cancel = CancellationToken::new();
-                signals::listen(&cancel, &screen);
-                run::run(&arguments.run, &arguments.db, &screen, &cancel).await
+                let cancel = signals::listen(&screen, "healing and taking the cluster down");
+                run::run(&arguments.run, database, &screen, &cancel).await
             }
-            Some(Command::Tickets(tickets)) => tickets::show(tickets, &arguments.db),
+            Some(Command::Watch(watch)) => {
+                let cancel = signals::listen(&screen, "the watch ends");
+                watch::run(watch, database, &screen, &cancel).await
+            }
+            Some(Command::Diagnose(arguments)) => diagnose::diagnose(arguments, database, &screen).await,
+            Some(Command::Tickets(tickets)) => tickets::show(tickets, database),
             Some(Command::Cluster(arguments)) => cluster::run(arguments).await,
+            Some(Command::Clean(clean)) => clean::run(clean, database).await,
             Some(Command::Schema) => schema::print_schema(),
         }
     });

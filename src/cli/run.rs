@@ -4,25 +4,25 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::MultiProgress;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::exit::{Exit, complain, print};
+use super::clean;
+use super::diagnoser::{DiagnoserArgs, Diagnosers};
+use super::exit::{Exit, Refusal, complain, print};
 use crate::cluster::Backend;
 use crate::diagnosis::Diagnoser;
-use crate::diagnosis::ask_claude::AskClaude;
-use crate::diagnosis::claude::{Config, Failure};
-use crate::diagnosis::rules::Rules;
 use crate::report::junit;
 use crate::report::terminal::{Stream, Terminal};
-use crate::run::{self, Context, Event, Events, Plan, RunRecord, SnapshotPolicy, Update};
+use crate::run::{self, Context, Event, Events, Extras, Plan, RunRecord, SnapshotPolicy, Update};
 use crate::scenario::{self, LoadPart, Loaded, ScenarioError};
 use crate::store::Store;
 use crate::subject::{ClusterSpec, Subject};
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct RunArgs {
     /// Scenario files, folders with some, or patterns.
     #[arg(value_name = "SCENARIO", required = true)]
@@ -32,13 +32,16 @@ pub(super) struct RunArgs {
     #[arg(long, value_enum)]
     backend: Option<Backend>,
 
-    /// Who writes the diagnosis [default: claude with a key, else rules]
-    #[arg(long, value_enum)]
-    diagnoser: Option<DiagnoserName>,
+    #[command(flatten)]
+    diagnoser: DiagnoserArgs,
 
-    /// The model that is asked [default: `ANTHROPIC_MODEL`, else claude-opus-5-5]
+    /// Grades the baseline `rules` on the same evidence as well.
     #[arg(long)]
-    model: Option<String>,
+    with_baseline: bool,
+
+    /// Keeps what was observed in the run record, for `operator-run diagnose`.
+    #[arg(long)]
+    record_observations: bool,
 
     /// The seed of everything that is drawn by lot, instead of the scenario's.
     #[arg(long)]
@@ -61,17 +64,6 @@ pub(super) struct RunArgs {
     junit: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DiagnoserName {
-    /// Claude, by the Messages API.
-    Claude,
-    /// The built-in baseline.
-    Rules,
-}
-
-/// A reason to start nothing: how the program ends, and what it says.
-struct Refusal(Exit, String);
-
 /// What the arguments mean.
 struct Prepared {
     runs: Vec<(Plan, Box<dyn Diagnoser>)>,
@@ -90,6 +82,8 @@ pub(super) async fn run(
         Ok(prepared) => prepared,
         Err(Refusal(exit, message)) => return complain(exit, &message),
     };
+    let on_engine = prepared.runs.iter().any(|(plan, _)| plan.cluster.backend == Backend::Compose);
+    clean::before_runs(&prepared.store, on_engine).await;
     let stream = if arguments.json { Stream::Stderr } else { Stream::Stdout };
     let (sender, receiver) = mpsc::unbounded_channel();
     let terminal = tokio::spawn(draw(Terminal::new(stream, screen), receiver));
@@ -123,14 +117,14 @@ pub(super) async fn run(
     if cancel.is_cancelled() && clean { Exit::Interrupted } else { exit }
 }
 
-async fn draw(mut terminal: Terminal, mut events: mpsc::UnboundedReceiver<Event>) -> Terminal {
+pub(super) async fn draw(mut terminal: Terminal, mut events: mpsc::UnboundedReceiver<Event>) -> Terminal {
     while let Some(event) = events.recv().await {
         terminal.show(&event);
     }
     terminal
 }
 
-fn print_record(record: &RunRecord) -> Exit {
+pub(super) fn print_record(record: &RunRecord) -> Exit {
     match serde_json::to_string(record) {
         Ok(json) => print(&(json + "\n")),
         Err(error) => complain(Exit::Environment, &format!("cannot write the run record: {error}")),
@@ -152,6 +146,8 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
     let update =
         Update::resolve(arguments.accept, &variable).map_err(|error| Refusal(Exit::Usage, error.to_string()))?;
     let snapshots = SnapshotPolicy { folder: arguments.snapshots.clone(), update };
+    let diagnosers = Diagnosers::new(&arguments.diagnoser, variable)?;
+    let extras = Extras { keep_observations: arguments.record_observations, with_baseline: arguments.with_baseline };
     let mut runs = Vec::new();
     let mut complaints = Vec::new();
     for loaded in loaded {
@@ -164,8 +160,8 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
             seed: arguments.seed.unwrap_or(loaded.scenario.cluster.seed),
             load: loaded.scenario.cluster.load.map(LoadPart::spec),
         };
-        let plan = Plan { loaded, cluster, snapshots: snapshots.clone() };
-        runs.push((plan, diagnoser(arguments, subject, variable)?));
+        let diagnoser = diagnosers.of(loaded.subject, &loaded.scenario.name)?;
+        runs.push((Plan { loaded, cluster, snapshots: snapshots.clone(), extras }, diagnoser));
     }
     if !complaints.is_empty() {
         return Err(Refusal(Exit::Usage, complaints.join("\n")));
@@ -201,7 +197,7 @@ fn load_all(arguments: &[String]) -> Result<Vec<Loaded>, Refusal> {
 }
 
 /// What is wrong with a scenario, each mistake with its line.
-fn complaint(error: ScenarioError) -> String {
+pub(super) fn complaint(error: ScenarioError) -> String {
     let headline = error.to_string();
     let reports: Vec<String> = error.reports().iter().map(|report| format!("{report:?}")).collect();
     format!("{headline}\n{}", reports.join("\n"))
@@ -218,29 +214,6 @@ fn backend(asked: Option<Backend>, subject: &dyn Subject) -> Result<Backend, Ref
         }
         None => {
             has.first().copied().ok_or_else(|| Refusal(Exit::Environment, format!("{} has no backend", subject.name())))
-        }
-    }
-}
-
-fn diagnoser(
-    arguments: &RunArgs,
-    subject: &'static dyn Subject,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<Box<dyn Diagnoser>, Refusal> {
-    if arguments.diagnoser == Some(DiagnoserName::Rules) {
-        return Ok(Box::new(Rules::new(subject, "as asked by --diagnoser")));
-    }
-    let model =
-        arguments.model.clone().or_else(|| variable("ANTHROPIC_MODEL")).filter(|model| !model.trim().is_empty());
-    match Config::from_env(variable) {
-        Err(error) if error.failure == Failure::NoKey && arguments.diagnoser.is_none() => {
-            Ok(Box::new(Rules::new(subject, "no ANTHROPIC_API_KEY")))
-        }
-        Err(error) => Err(Refusal(Exit::Environment, error.to_string())),
-        Ok(config) => {
-            let config = Config { model: model.unwrap_or(config.model), ..config };
-            let claude = AskClaude::new(config).map_err(|error| Refusal(Exit::Environment, error.to_string()))?;
-            Ok(Box::new(claude))
         }
     }
 }

@@ -6,14 +6,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, complain};
 
-/// Listens for SIGINT, SIGTERM and SIGHUP from now on.
-pub(super) fn listen(cancel: &CancellationToken, screen: &MultiProgress) {
+/// Listens for SIGINT, SIGTERM and SIGHUP from now on. The first of them cancels what is returned and says what is done
+/// then.
+pub(super) fn listen(screen: &MultiProgress, then: &'static str) -> CancellationToken {
+    let cancel = CancellationToken::new();
     match all() {
         Ok(signals) => {
-            tokio::spawn(count(signals, cancel.clone(), screen.clone()));
+            tokio::spawn(count(signals, cancel.clone(), screen.clone(), then));
         }
         Err(error) => tracing::warn!("cannot listen for signals, so an interruption will not heal: {error}"),
     }
+    cancel
 }
 
 /// Listens from now on, and waits for the first of them.
@@ -26,13 +29,13 @@ fn all() -> Result<Vec<Signal>, std::io::Error> {
     [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].into_iter().map(signal).collect()
 }
 
-async fn count(mut signals: Vec<Signal>, cancel: CancellationToken, screen: MultiProgress) {
+async fn count(mut signals: Vec<Signal>, cancel: CancellationToken, screen: MultiProgress, then: &str) {
     any(&mut signals).await;
     cancel.cancel();
-    let message = "interrupted: healing and taking the cluster down; once more leaves at once";
-    screen.suspend(|| complain(Exit::Interrupted, message));
+    screen.suspend(|| complain(Exit::Interrupted, &format!("interrupted: {then}; once more leaves at once")));
     any(&mut signals).await;
-    let advice = "left at once: what was not healed is in the database, and what is left in Docker carries the label operator-run.run";
+    let advice = "left at once: `operator-run clean` heals what was not healed and removes what is left in Docker, which \
+                  carries the label operator-run.run";
     std::process::exit(complain(Exit::Interrupted, advice) as i32);
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Backend;
+use super::{Backend, Signal};
 use crate::reading::NodeName;
 use crate::units::{Rate, Shift, Size, Span};
 
@@ -26,12 +26,18 @@ pub enum Direction {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum FaultKind {
-    /// SIGKILL to its process.
-    Kill,
+    /// A signal to its process, which ends it.
+    Kill {
+        /// Which.
+        #[serde(default)]
+        signal: Signal,
+    },
     /// SIGTERM to its process, and time enough to end in order.
     Stop,
-    /// SIGSTOP to its process.
+    /// It is frozen whole, as the freezer of its container does it: whoever asks the machine sees that.
     Pause,
+    /// SIGSTOP to its process, of which the engine of its container knows nothing.
+    Freeze,
     /// SIGTERM to its process, and as soon as it has ended it is started again.
     Restart,
     /// SIGKILL to its process, which is started again, and again killed, until that is undone.
@@ -40,6 +46,9 @@ pub enum FaultKind {
         up: Span,
         /// How long it is down each time.
         down: Span,
+        /// How often it is killed; none stands for until that is undone. After the last time it is started again, too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        count: Option<u32>,
     },
     /// Packets between it and others are lost.
     Partition {
@@ -90,9 +99,24 @@ pub enum FaultKind {
     },
     /// Whoever places the data stops doing so.
     HaltScheduling,
+    /// A client cuts the keys of a new table into regions, all of them empty.
+    SplitRegions {
+        /// So many.
+        count: u32,
+    },
+    /// A command is run where its process runs.
+    Exec {
+        /// The program and its arguments.
+        command: Vec<String>,
+        /// What undoes it, in the same way; empty if nothing does.
+        undo: Vec<String>,
+    },
 }
 
 impl FaultKind {
+    /// SIGKILL to a process.
+    pub const KILL: Self = Self::Kill { signal: Signal::Kill };
+
     /// A node is cut off from all others and from the observer.
     pub const CUT_OFF: Self = Self::Partition { from: Vec::new(), direction: Direction::Both };
 
@@ -100,9 +124,10 @@ impl FaultKind {
     #[must_use]
     pub fn key(&self) -> &'static str {
         match self {
-            Self::Kill => "kill",
+            Self::Kill { .. } => "kill",
             Self::Stop => "stop",
             Self::Pause => "pause",
+            Self::Freeze => "freeze",
             Self::Restart => "restart",
             Self::Flap { .. } => "flap",
             Self::Partition { .. } => "partition",
@@ -115,16 +140,32 @@ impl FaultKind {
             Self::ShiftClock { .. } => "shift_clock",
             Self::HotKey { .. } => "hot_key",
             Self::HaltScheduling => "halt_scheduling",
+            Self::SplitRegions { .. } => "split_regions",
+            Self::Exec { .. } => "exec",
         }
     }
 
     /// The backends that can do it.
     #[must_use]
     pub fn backends(&self) -> &'static [Backend] {
+        use FaultKind::{Exec, Flap, Freeze, Kill, LimitCpu, LimitMemory, Pause, Restart, Stop};
         match self {
-            Self::Kill | Self::Stop | Self::Pause | Self::Restart => &[Backend::Embedded, Backend::Compose],
+            Kill { .. } | Stop | Pause | Freeze | Restart | Flap { .. } | LimitCpu { .. } | LimitMemory { .. } => {
+                &[Backend::Embedded, Backend::Compose]
+            }
+            Self::Partition { .. } | Self::Loss { .. } => &[Backend::Embedded, Backend::Compose],
+            Exec { .. } => &[Backend::Compose],
             _ => &[Backend::Embedded],
         }
+    }
+
+    /// Why containers cannot do it, where that is not for want of a hand.
+    #[must_use]
+    pub fn why_not_in_containers(&self) -> Option<&'static str> {
+        matches!(self, Self::ShiftClock { .. }).then_some(
+            "containers share the machine's clock; libfaketime has no effect on Go programs (PD, etcd), and with TiKV it was \
+             never tried",
+        )
     }
 
     /// Whether it can only be done to a node that keeps data.
@@ -179,7 +220,7 @@ impl Fault {
     #[must_use]
     pub fn undo(&self) -> Undo {
         match (&self.kind, self.node.clone()) {
-            (FaultKind::Kill | FaultKind::Stop | FaultKind::Restart | FaultKind::Flap { .. }, Some(node)) => {
+            (FaultKind::Kill { .. } | FaultKind::Stop | FaultKind::Restart | FaultKind::Flap { .. }, Some(node)) => {
                 Undo::Start { node }
             }
             (FaultKind::Pause, Some(node)) => Undo::Resume { node },
@@ -216,6 +257,40 @@ pub enum Undo {
         /// What was done.
         fault: Fault,
     },
+    /// Give the node's container its processors back.
+    RestoreCpu {
+        /// The node.
+        node: NodeName,
+        /// The limits before the fault.
+        before: CpuLimits,
+    },
+    /// Give the node's container its memory back, and start its process again if it has ended.
+    RestoreMemory {
+        /// The node.
+        node: NodeName,
+        /// The limits before the fault.
+        before: MemoryLimits,
+    },
+}
+
+/// How much of the processors a container may use, as the Engine's API has it; what is not above 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuLimits {
+    /// Billionths of a core; where this is set, the others may not be.
+    pub nano_cpus: i64,
+    /// Microseconds in each period.
+    pub quota: i64,
+    /// The length of a period in microseconds.
+    pub period: i64,
+}
+
+/// How much memory a container may use, in bytes, as the Engine's API has it; what is not above 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryLimits {
+    /// Memory.
+    pub memory: i64,
+    /// Memory and swap together.
+    pub memory_and_swap: i64,
 }
 
 impl fmt::Display for Undo {
@@ -223,17 +298,22 @@ impl fmt::Display for Undo {
         let fault = match self {
             Self::Start { node } => return write!(formatter, "{node} was started again"),
             Self::Resume { node } => return write!(formatter, "{node} goes on"),
+            Self::RestoreCpu { node, .. } => return write!(formatter, "{node} has its processors back"),
+            Self::RestoreMemory { node, .. } => return write!(formatter, "{node} has its memory back"),
             Self::Lift { fault } => fault,
         };
         let node = fault.node.as_ref().map_or("the cluster", NodeName::as_str);
         match fault.kind {
             FaultKind::Partition { .. } => write!(formatter, "{node} was connected again"),
             FaultKind::Delay { .. } | FaultKind::Loss { .. } => write!(formatter, "the network of {node} is as before"),
+            FaultKind::Freeze => write!(formatter, "{node} goes on"),
+            FaultKind::Exec { .. } => write!(formatter, "on {node}, what undoes the command was run"),
             FaultKind::SlowDisk { .. } | FaultKind::FillDisk { .. } => {
                 write!(formatter, "the disk of {node} is as before")
             }
             FaultKind::LimitCpu { .. } | FaultKind::LimitMemory { .. } => write!(formatter, "{node} is not limited"),
             FaultKind::ShiftClock { .. } => write!(formatter, "the clock of {node} is right"),
+            FaultKind::SplitRegions { .. } => formatter.write_str("the new regions were merged"),
             FaultKind::HotKey { .. } => write!(formatter, "the client of the hot key has gone"),
             _ => write!(formatter, "{} was undone", fault.kind),
         }
@@ -248,10 +328,11 @@ mod tests {
     fn a_fault_and_its_undo_are_kept_whole() {
         let from = vec!["tikv2".into()];
         let faults = [
-            Fault::new(FaultKind::Kill, "tikv0".into()),
+            Fault::new(FaultKind::KILL, "tikv0".into()),
             Fault::new(FaultKind::Partition { from, direction: Direction::In }, "tikv0".into()),
             Fault::new(FaultKind::ShiftClock { by: Shift(jiff::SignedDuration::from_secs(-5)) }, "pd0".into()),
             Fault::of_cluster(FaultKind::HaltScheduling),
+            Fault::of_cluster(FaultKind::SplitRegions { count: 200 }),
         ];
         for fault in faults {
             let text = serde_json::to_string(&(&fault, fault.undo())).unwrap();
@@ -260,8 +341,12 @@ mod tests {
     }
 
     #[test]
-    fn the_undo_of_an_older_journal_is_understood() {
+    fn an_older_journal_is_understood() {
         let node = || "tikv0".into();
+        assert_eq!(
+            serde_json::from_str::<Fault>(r#"{"kind":"kill","node":"tikv0"}"#).unwrap(),
+            Fault::new(FaultKind::KILL, node())
+        );
         assert_eq!(
             serde_json::from_str::<Undo>(r#"{"start":{"node":"tikv0"}}"#).unwrap(),
             Undo::Start { node: node() }

@@ -2,10 +2,13 @@
 //!
 //! A cluster knows nodes and processes. It knows nothing of what they mean: that is the subject's.
 
+pub mod attached;
 pub mod compose;
 pub mod embedded;
 mod fault;
+mod fingerprint;
 mod load;
+mod signal;
 
 use std::fmt;
 
@@ -20,7 +23,9 @@ use crate::clock::{Clock, Interrupted};
 use crate::http::Http;
 use crate::reading::NodeName;
 
-pub use fault::{Direction, Fault, FaultKind, Undo};
+pub use fault::{CpuLimits, Direction, Fault, FaultKind, MemoryLimits, Undo};
+pub use fingerprint::Fingerprint;
+pub use signal::Signal;
 
 /// Where a cluster runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
@@ -56,7 +61,8 @@ pub struct Node {
 pub enum ProcessState {
     /// It runs.
     Running,
-    /// It exists and does nothing: stopped by SIGSTOP, or its container is frozen.
+    /// It exists and does nothing: its container is frozen, or the model has stopped it. What SIGSTOP has stopped in a
+    /// container counts as running, since that is what the engine says.
     Paused,
     /// It has ended.
     Exited {
@@ -108,6 +114,9 @@ pub enum ClusterError {
     /// The cluster has no such node.
     #[error("the cluster has no node {0}")]
     NoSuchNode(NodeName),
+    /// A fault was done and had no effect, as was seen at once.
+    #[error("no effect: {0}")]
+    NoEffect(String),
 }
 
 impl ClusterError {
@@ -141,14 +150,27 @@ pub trait Cluster: Send + Sync {
     /// What the machine says of a node's process.
     async fn process(&self, node: &NodeName) -> Result<ProcessState, ClusterError>;
 
+    /// What will undo a fault, as things are now. It is asked for before the fault is done.
+    async fn undo(&self, fault: &Fault) -> Result<Undo, ClusterError> {
+        Ok(fault.undo())
+    }
+
     /// Does a fault, and returns when it was done.
     async fn inject(&self, fault: &Fault) -> Result<(), ClusterError>;
 
     /// Whether the fault shows: none if it does, else what was seen instead.
     async fn missing_effect(&self, fault: &Fault) -> Result<Option<String>, ClusterError>;
 
-    /// Undoes a fault. Undoing what is undone already is no error.
+    /// Why a fault does not act any more though nobody undid it, if there is one.
+    async fn ended_fault(&self) -> Option<String> {
+        None
+    }
+
+    /// Undoes a fault, and returns when its end was seen. Undoing what is undone already is no error.
     async fn heal(&self, undo: &Undo) -> Result<(), ClusterError>;
+
+    /// How its nodes are, as far as faults change that: taken before and after them, the two are the same.
+    async fn fingerprint(&self) -> Result<Fingerprint, ClusterError>;
 
     /// The log lines of all nodes written since a time, oldest first.
     async fn logs(&self, since: Timestamp) -> Result<Vec<LogLine>, ClusterError>;

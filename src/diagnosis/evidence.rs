@@ -1,20 +1,25 @@
 //! The evidence: what was observed around a violation, numbered so that a diagnosis can cite it.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{LogLine, Node};
+use crate::monitor::Violation;
 use crate::reading::{NodeName, Observation, Unit, Value};
 use crate::subject::Subject;
 
 use super::EvidenceRef;
 
+/// How many tokens the evidence may take, as estimated by [`tokens`].
+const BUDGET: usize = 16_000;
 /// How many log lines are handed over at most.
 const LOG_LINES: usize = 40;
 /// How many characters of a log line are handed over at most.
 const LOG_LINE: usize = 600;
+/// How many characters of a value are handed over at most.
+const VALUE: usize = 200;
 
 /// The ticket as a diagnoser is shown it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +32,13 @@ pub struct TicketFacts {
     pub node: NodeName,
     /// What was seen.
     pub because: String,
+}
+
+impl From<&Violation> for TicketFacts {
+    fn from(violation: &Violation) -> Self {
+        let Violation { invariant, demands, node, because } = violation.clone();
+        Self { invariant, demands, node, because }
+    }
 }
 
 /// One value over the time of the violation.
@@ -57,6 +69,12 @@ impl EvidenceRow {
         self.before != self.at || self.at != self.after
     }
 
+    /// How much room it takes.
+    fn tokens(&self) -> usize {
+        let values: usize = self.values().iter().map(|value| value.to_string().len()).sum();
+        tokens(self.source.len() + self.name.len() + values + 20)
+    }
+
     /// Its three values, oldest first.
     #[must_use]
     pub fn values(&self) -> [&Value; 3] {
@@ -77,8 +95,11 @@ pub struct EvidenceLog {
     pub text: String,
 }
 
+/// The source of what the load's clients report.
+pub const CLIENTS: &str = "load";
+
 /// All that a diagnoser is shown.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bundle {
     /// The subject.
     pub subject: String,
@@ -90,36 +111,40 @@ pub struct Bundle {
     pub columns: [f64; 3],
     /// The table of readings: what changed first.
     pub readings: Vec<EvidenceRow>,
+    /// How many readings that did not change were left out for want of room.
+    #[serde(default)]
+    pub readings_left_out: usize,
     /// Log lines, oldest first.
     pub logs: Vec<EvidenceLog>,
     /// How many log lines were left out for want of room.
     pub logs_left_out: usize,
 }
 
-/// What a bundle is made from.
-#[derive(Debug)]
-pub struct Sources<'a> {
+/// What a bundle is made from: what was seen around a violation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observations {
     /// The violations, the first one first.
     pub tickets: Vec<TicketFacts>,
     /// The last observation of the steady time.
-    pub before: &'a Observation,
+    pub before: Observation,
     /// The observation that found the first violation.
-    pub at: &'a Observation,
+    pub at: Observation,
     /// The last observation.
-    pub after: &'a Observation,
+    pub after: Observation,
     /// The log lines since `before`.
-    pub logs: &'a [LogLine],
+    pub logs: Vec<LogLine>,
 }
 
 impl Bundle {
-    /// Gathers and numbers the evidence.
+    /// Gathers and numbers the evidence: what changed first, and in the order of the nodes.
     #[must_use]
-    pub fn gather(subject: &dyn Subject, nodes: &[Node], sources: Sources<'_>) -> Self {
-        let Sources { tickets, before, at, after, logs } = sources;
+    pub fn gather(subject: &dyn Subject, nodes: &[Node], observations: &Observations) -> Self {
+        let Observations { tickets, before, at, after, logs } = observations;
         let offset = |time: Timestamp| (time.duration_since(at.at).as_secs_f64() * 10.0).round() / 10.0;
-        let mut numbers = (1..).map(|number| EvidenceRef(format!("E{number}")));
-        let mut number = || numbers.next().unwrap_or_else(|| EvidenceRef("E0".to_owned()));
-
+        let place = |row: &EvidenceRow| match nodes.iter().position(|node| node.name == row.node) {
+            Some(index) => index + 2,
+            None => usize::from(row.source == CLIENTS),
+        };
         let mut readings: Vec<EvidenceRow> = at
             .readings
             .iter()
@@ -129,33 +154,36 @@ impl Bundle {
                 node: reading.node.clone(),
                 name: reading.name.clone(),
                 unit: reading.unit,
-                before: before.value(&reading.node, &reading.name),
-                at: reading.value.clone(),
-                after: after.value(&reading.node, &reading.name),
+                before: short(before.value(&reading.node, &reading.name)),
+                at: short(reading.value.clone()),
+                after: short(after.value(&reading.node, &reading.name)),
             })
             .collect();
-        readings.sort_by_key(|row| !row.changed());
-        for row in &mut readings {
-            row.id = number();
-        }
+        readings.sort_by_key(|row| (!row.changed(), place(row)));
+        let (mut kept, same): (Vec<_>, Vec<_>) = readings.into_iter().partition(EvidenceRow::changed);
+        let mut room = BUDGET.saturating_sub(kept.iter().map(EvidenceRow::tokens).sum());
+        let (logs, logs_left_out) = pick_logs(logs, at.at, &mut room);
+        let all = same.len();
+        let same: Vec<EvidenceRow> = same.into_iter().take_while(|row| spend(&mut room, row.tokens())).collect();
+        let readings_left_out = all - same.len();
+        kept.extend(same);
 
-        let (logs, logs_left_out) = pick_logs(logs, at.at);
-        let logs = logs
-            .into_iter()
-            .map(|line| EvidenceLog {
-                id: number(),
-                offset: offset(line.at),
-                node: line.node.clone(),
-                text: cut(&line.text),
-            })
-            .collect();
+        let mut numbers = (1_usize..).map(|number| EvidenceRef(format!("E{number}")));
+        kept.iter_mut().zip(&mut numbers).for_each(|(row, id)| row.id = id);
+        let log = |(line, id): (&LogLine, EvidenceRef)| EvidenceLog {
+            id,
+            offset: offset(line.at),
+            node: line.node.clone(),
+            text: cut(&line.text, LOG_LINE),
+        };
         Self {
             subject: subject.name().to_owned(),
             nodes: nodes.to_vec(),
-            tickets,
+            tickets: tickets.clone(),
             columns: [before, at, after].map(|observation| offset(observation.at)),
-            readings,
-            logs,
+            readings: kept,
+            readings_left_out,
+            logs: logs.into_iter().zip(numbers).map(log).collect(),
             logs_left_out,
         }
     }
@@ -178,6 +206,32 @@ impl Bundle {
         self.readings.iter().find(|row| row.id == *reference)
     }
 
+    /// What a piece of evidence shows, in a line.
+    #[must_use]
+    pub fn describe(&self, reference: &EvidenceRef) -> String {
+        if let Some(row) = self.row(reference) {
+            let [before, at, after] = row.values().map(|value| value.with_unit(row.unit));
+            format!("{} {}: {before} → {at} → {after}", row.node, row.name)
+        } else if let Some(log) = self.log(reference) {
+            format!("{}: {}", log.node, log.text)
+        } else {
+            "does not exist".to_owned()
+        }
+    }
+
+    /// The same without what the cluster wrote: values and log lines.
+    #[must_use]
+    pub fn without_words_of_the_cluster(&self) -> Self {
+        let blank = || Value::from(0.0);
+        let row = |row: &EvidenceRow| EvidenceRow { before: blank(), at: blank(), after: blank(), ..row.clone() };
+        let log = |log: &EvidenceLog| EvidenceLog { text: String::new(), ..log.clone() };
+        Self {
+            readings: self.readings.iter().map(row).collect(),
+            logs: self.logs.iter().map(log).collect(),
+            ..self.clone()
+        }
+    }
+
     /// The log line with this number.
     #[must_use]
     pub fn log(&self, reference: &EvidenceRef) -> Option<&EvidenceLog> {
@@ -185,21 +239,116 @@ impl Bundle {
     }
 }
 
-/// The lines nearest to the violation, in their order, and how many were left out.
-fn pick_logs(logs: &[LogLine], violation: Timestamp) -> (Vec<&LogLine>, usize) {
-    let mut picked: Vec<&LogLine> = logs.iter().collect();
-    let distance = |line: &LogLine| Duration::try_from(line.at.duration_since(violation).abs()).unwrap_or_default();
-    picked.sort_by_key(|line| distance(line));
-    picked.truncate(LOG_LINES);
-    picked.sort_by_key(|line| line.at);
+/// The lines that say most, in their order, and how many were left out. A line says more if it is a warning or an error,
+/// if it is not the same again but for its numbers, and if it is near to the violation.
+fn pick_logs<'l>(logs: &'l [LogLine], violation: Timestamp, room: &mut usize) -> (Vec<&'l LogLine>, usize) {
+    let distance = |line: &LogLine| line.at.duration_since(violation).as_secs_f64().abs();
+    let mut nearest: Vec<(usize, &LogLine)> = logs.iter().enumerate().collect();
+    nearest.sort_by(|(_, one), (_, other)| distance(one).total_cmp(&distance(other)));
+    let mut seen: BTreeMap<String, f64> = BTreeMap::new();
+    let mut scored: Vec<(f64, usize, &LogLine)> = nearest
+        .into_iter()
+        .map(|(index, line)| {
+            let times = seen.entry(kind(line)).or_insert(0.0);
+            *times += 1.0;
+            (level(&line.text) + 2.0 / *times + 1.0 / (1.0 + distance(line) / 10.0), index, line)
+        })
+        .collect();
+    scored.sort_by(|(one, ..), (other, ..)| other.total_cmp(one));
+    let mut fits = |(_, _, line): &&(f64, usize, &LogLine)| spend(room, tokens(line.text.len().min(LOG_LINE)) + 10);
+    let mut picked: Vec<(usize, &LogLine)> =
+        scored.iter().take(LOG_LINES).take_while(&mut fits).map(|(_, index, line)| (*index, *line)).collect();
+    picked.sort_by_key(|(index, _)| *index);
     let left_out = logs.len() - picked.len();
-    (picked, left_out)
+    (picked.into_iter().map(|(_, line)| line).collect(), left_out)
 }
 
-/// The beginning of a line that is too long, and how much of it is missing.
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(LOG_LINE) {
-        None => text.to_owned(),
+/// A line without what differs each time: its numbers.
+fn kind(line: &LogLine) -> String {
+    let mut kind = line.node.0.clone();
+    kind.extend(line.text.chars().filter(|letter| !letter.is_ascii_digit()));
+    kind
+}
+
+/// How grave a line is, by the word for its level near its beginning, in any of the usual formats.
+fn level(text: &str) -> f64 {
+    let head: String = text.chars().take(80).collect::<String>().to_lowercase();
+    let grave = [("fatal", 3.0), ("panic", 3.0), ("error", 2.0), ("warn", 1.0)];
+    grave.iter().find(|(word, _)| head.contains(word)).map_or(0.0, |(_, weight)| *weight)
+}
+
+/// Takes so many tokens from the room that is left, if it suffices.
+fn spend(room: &mut usize, tokens: usize) -> bool {
+    let left = room.checked_sub(tokens);
+    *room = left.unwrap_or(*room);
+    left.is_some()
+}
+
+/// How many tokens so many bytes of a table or a log may be: names and numbers have some three bytes a token.
+fn tokens(bytes: usize) -> usize {
+    bytes.div_ceil(3)
+}
+
+/// A value as it is handed over: a text may come from anywhere, and can be as long as it likes.
+fn short(value: Value) -> Value {
+    match value {
+        Value::Text(text) => Value::Text(cut(&text, VALUE)),
+        Value::Unknown { unknown } => Value::Unknown { unknown: cut(&unknown, VALUE) },
+        value => value,
+    }
+}
+
+/// The beginning of a text that is too long, and how much of it is missing. Control characters stay out.
+fn cut(text: &str, most: usize) -> String {
+    let text: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    match text.char_indices().nth(most) {
+        None => text,
         Some((end, _)) => format!("{}… ({} more characters)", &text[..end], text[end..].chars().count()),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A bundle of one store and no evidence.
+    pub(crate) fn bundle() -> Bundle {
+        Bundle {
+            subject: "tikv".to_owned(),
+            nodes: vec![Node { name: "tikv0".into(), role: "tikv".to_owned() }],
+            ..Bundle::default()
+        }
+    }
+
+    fn line(second: i64, text: &str) -> LogLine {
+        LogLine { at: Timestamp::from_second(second).unwrap(), node: "tikv0".into(), text: text.to_owned() }
+    }
+
+    fn picked(logs: &[LogLine], mut room: usize) -> (Vec<String>, usize) {
+        let (picked, left_out) = pick_logs(logs, Timestamp::from_second(100).unwrap(), &mut room);
+        (picked.into_iter().map(|line| line.text.clone()).collect(), left_out)
+    }
+
+    #[test]
+    fn one_warning_stands_out_of_many_lines_that_say_the_same() {
+        let mut logs: Vec<LogLine> = (0..200).map(|second| line(second, &format!("[INFO] tick {second}"))).collect();
+        logs.insert(20, line(20, "[WARN] [raft_client.rs:606] connection aborted"));
+        let (lines, left_out) = picked(&logs, 10_000);
+        assert_eq!((lines.len(), left_out), (LOG_LINES, 161));
+        assert_eq!(lines[0], "[WARN] [raft_client.rs:606] connection aborted", "they are in their order");
+        assert!(lines.contains(&"[INFO] tick 100".to_owned()) && !lines.contains(&"[INFO] tick 199".to_owned()));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let logs: Vec<LogLine> = (0..9).map(|second| line(second, &"x".repeat(60))).collect();
+        let (lines, left_out) = picked(&logs, 95);
+        assert_eq!((lines.len(), left_out), (3, 6));
+    }
+
+    #[test]
+    fn a_text_is_cut_and_says_so() {
+        assert_eq!(cut("abc\ndef", 5), "abc d… (2 more characters)");
+        assert_eq!(cut("äöü", 3), "äöü");
     }
 }

@@ -95,14 +95,7 @@ fn list(text: &mut String, title: &str, items: impl Iterator<Item = String>) {
 }
 
 fn evidence(claim: &super::Claim, bundle: &Bundle) -> String {
-    let shown = if let Some(row) = bundle.row(&claim.reference) {
-        let [before, at, after] = row.values().map(|value| value.with_unit(row.unit));
-        format!("{} {}: {before} → {at} → {after}", row.node, row.name)
-    } else if let Some(log) = bundle.log(&claim.reference) {
-        format!("{}: {}", log.node, log.text)
-    } else {
-        "does not exist".to_owned()
-    };
+    let shown = bundle.describe(&claim.reference);
     format!("**{}** {} ({shown})", claim.reference, claim.claim)
 }
 

@@ -2,12 +2,15 @@
 //!
 //! The fields stand in the order in which they are to be written, so that a model reasons before it concludes.
 
+pub mod aliases;
 pub mod ask_claude;
+pub mod cassette;
 pub mod claude;
 pub mod evidence;
 pub mod form;
 pub mod markdown;
 pub mod prompt;
+pub mod replay;
 pub mod rules;
 pub mod schema;
 
@@ -16,6 +19,7 @@ use std::fmt;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 pub use crate::subject::{Availability, Severity};
 pub use evidence::Bundle;
@@ -195,16 +199,24 @@ pub struct Answer {
 }
 
 /// What is known of a call to a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Exchange {
     /// The model that answered.
     pub model: String,
+    /// How much it was asked to think; its own default if nothing was said.
+    pub effort: Option<claude::Effort>,
+    /// How many tokens it could write.
+    pub max_tokens: u32,
     /// The provider's id of the request.
     pub request_id: Option<String>,
     /// Tokens read, those from a cache included.
     pub input_tokens: u64,
+    /// Those of them that were read from a cache.
+    pub cached_tokens: u64,
     /// Tokens written, thinking included.
     pub output_tokens: u64,
+    /// What it cost in US dollars, by the built-in price table; none if the model is not in it.
+    pub cost_usd: Option<f64>,
     /// How many times it was asked until it answered.
     pub attempts: u32,
 }
@@ -215,6 +227,29 @@ pub enum DiagnoserError {
     /// The call to Claude failed.
     #[error(transparent)]
     Claude(#[from] claude::ClaudeError),
+    /// The call could cost more than may still be spent. Nothing was sent.
+    #[error(
+        "--max-cost is {limit} USD: {spent:.4} USD are spent or set aside, and the next call could cost {most:.4} USD"
+    )]
+    TooExpensive {
+        /// What may be spent, in US dollars.
+        limit: f64,
+        /// What is spent already.
+        spent: f64,
+        /// What the next call can cost at most.
+        most: f64,
+    },
+    /// What a call costs is not known, and there is a limit.
+    #[error("--max-cost: the price of {model} for a question of this length is not known (prices of {as_of})")]
+    NoPrice {
+        /// The model's id.
+        model: String,
+        /// The day of the price table.
+        as_of: jiff::civil::Date,
+    },
+    /// The cassettes.
+    #[error(transparent)]
+    Cassette(#[from] cassette::CassetteError),
     /// The answer is no diagnosis in the form that was asked for.
     #[error("the answer{} is no valid diagnosis: {reason}", .request_id.as_ref().map(|id| format!(" to request {id}")).unwrap_or_default())]
     Invalid {
@@ -236,10 +271,46 @@ pub struct Question<'a> {
     pub schema: &'a serde_json::Value,
 }
 
+/// The SHA-256 of each part of a question, in hexadecimal digits: two questions with the same hashes are the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuestionHashes {
+    /// Of the templates that the prompt is written by.
+    pub templates: String,
+    /// Of the system part of the prompt.
+    pub system: String,
+    /// Of the part with the ticket and its evidence.
+    pub evidence: String,
+    /// Of the form of the answer.
+    pub schema: String,
+}
+
+impl Question<'_> {
+    /// Hashes its parts.
+    #[must_use]
+    pub fn hashes(&self) -> QuestionHashes {
+        QuestionHashes {
+            templates: prompt::templates_hash(),
+            system: sha256(&self.prompt.system),
+            evidence: sha256(&self.prompt.user),
+            schema: sha256(&self.schema.to_string()),
+        }
+    }
+}
+
+/// The SHA-256 of a text, in hexadecimal digits.
+fn sha256(text: &str) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(text).iter().fold(String::new(), |mut hash, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hash, "{byte:02x}");
+        hash
+    })
+}
+
 /// Writes diagnoses.
 #[async_trait]
 pub trait Diagnoser: Send + Sync {
-    /// Its name: `claude`, `rules`.
+    /// Its name: `claude`, `replay`, `rules`.
     fn name(&self) -> &'static str;
 
     /// What a person is told of it, such as `claude (claude-opus-5-5)`.

@@ -128,6 +128,7 @@ fn shows<'a>(sign: &Sign, row: &'a EvidenceRow) -> Option<&'a Value> {
     let shown = |value: &&Value| match (sign.expected, value) {
         (_, Value::Unknown { .. }) => false,
         (Expected::OneOf(words), value) => words.contains(&value.to_string().as_str()),
+        (Expected::Not(word), value) => value.text().is_some_and(|own| own != word),
         (Expected::AtLeast(bound), value) => value.number().is_some_and(|number| number >= bound),
         (Expected::AtMost(bound), value) => value.number().is_some_and(|number| number <= bound),
     };
@@ -337,8 +338,7 @@ mod tests {
             }],
             columns: [-3.0, 0.0, 3.0],
             readings: readings.into_iter().enumerate().map(row).collect(),
-            logs: Vec::new(),
-            logs_left_out: 0,
+            ..Bundle::default()
         }
     }
 

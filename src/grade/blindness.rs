@@ -12,23 +12,21 @@ pub struct Secret {
     pub what: &'static str,
     /// The text.
     pub text: String,
-    /// Whether it is a word that a node may well log by itself, as `stop` is: then a log line does not leak it.
+    /// Whether it is a word that a node may well write by itself, as `stop` is: then only what the cluster did not write
+    /// can leak it.
     pub common: bool,
 }
 
 /// The first secret that stands in the prompt, as whole words and in any letter case. What the subject itself is spoken of
-/// with, such as `tikv` or the name of a reading, is no secret.
+/// with, such as `tikv` or the name of a reading, is no secret. `ours` is the same prompt without what the cluster wrote.
 #[must_use]
-pub fn leak<'a>(prompt: &Prompt, bundle: &Bundle, secrets: &'a [Secret]) -> Option<&'a Secret> {
+pub fn leak<'a>(prompt: &Prompt, ours: &Prompt, bundle: &Bundle, secrets: &'a [Secret]) -> Option<&'a Secret> {
     let ordinary = ordinary_words(prompt, bundle);
-    let sent = format!(" {} ", words(&prompt.user).join(" "));
-    let logged: Vec<String> = bundle.logs.iter().map(|log| words(&log.text).join(" ")).collect();
-    let logged = format!(" {} ", logged.join(" "));
+    let [all, ours] = [prompt, ours].map(|prompt| format!(" {} ", words(&prompt.user).join(" ")));
     secrets.iter().find(|secret| {
         let text = words(&secret.text).join(" ");
-        let stands_in = |place: &str| place.contains(&format!(" {text} "));
-        let told = !text.is_empty() && !ordinary.contains(&text) && stands_in(&sent);
-        told && !(secret.common && stands_in(&logged))
+        let sent = if secret.common { &ours } else { &all };
+        !text.is_empty() && !ordinary.contains(&text) && sent.contains(&format!(" {text} "))
     })
 }
 
@@ -52,30 +50,12 @@ fn words(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Node;
-    use crate::diagnosis::evidence::EvidenceLog;
+    use crate::diagnosis::evidence::tests::bundle;
 
     fn found(sent: &str, secret: &str) -> bool {
-        found_with(sent, secret, &[])
-    }
-
-    fn found_with(sent: &str, secret: &str, logged: &[&str]) -> bool {
         let prompt = Prompt { system: "You operate pd.".to_owned(), user: sent.to_owned() };
-        let bundle = Bundle {
-            subject: "tikv".to_owned(),
-            nodes: vec![Node { name: "tikv0".into(), role: "tikv".to_owned() }],
-            tickets: Vec::new(),
-            columns: [0.0; 3],
-            readings: Vec::new(),
-            logs: logged.iter().map(|text| log(text)).collect(),
-            logs_left_out: 0,
-        };
-        let secret = Secret { what: "the fault's kind", text: secret.to_owned(), common: !logged.is_empty() };
-        leak(&prompt, &bundle, &[secret]).is_some()
-    }
-
-    fn log(text: &str) -> EvidenceLog {
-        EvidenceLog { id: "E1".into(), offset: 0.0, node: "tikv0".into(), text: text.to_owned() }
+        let secret = Secret { what: "the scenario's name", text: secret.to_owned(), common: false };
+        leak(&prompt, &prompt, &bundle(), &[secret]).is_some()
     }
 
     #[test]
@@ -87,9 +67,12 @@ mod tests {
     }
 
     #[test]
-    fn a_common_word_in_a_log_line_leaks_nothing() {
-        assert!(!found_with("E1 raft: stop the timer", "stop", &["raft: stop the timer"]));
-        assert!(found_with("they did stop it", "stop", &["raft: go on"]));
+    fn what_the_cluster_wrote_leaks_no_common_word() {
+        let prompt = |user: &str| Prompt { system: String::new(), user: user.to_owned() };
+        let secret = [Secret { what: "the fault's kind", text: "stop".to_owned(), common: true }];
+        let (sent, ours) = (prompt("E1 raft: stop the timer"), prompt("E1"));
+        assert_eq!(leak(&sent, &ours, &bundle(), &secret), None);
+        assert_eq!(leak(&sent, &prompt("they did stop it"), &bundle(), &secret), secret.first());
     }
 
     #[test]

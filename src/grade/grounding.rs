@@ -1,23 +1,29 @@
-//! Does the evidence show what the claims say? Each reference must exist, and each number that a claim quotes must be
-//! within rounding of one that its evidence shows.
+//! Does the evidence show what the claims say? Each reference must exist, each number that a claim quotes must be within
+//! rounding of one that its evidence shows, in whatever unit, each node must be one of the cluster's, and each command one
+//! of a program that the subject's operator has.
 
 use serde::{Deserialize, Serialize};
 
+use super::numbers::{Dimension, Quoted, Shown, numbers};
+use crate::diagnosis::evidence::EvidenceRow;
 use crate::diagnosis::{Bundle, Claim, Diagnosis, EvidenceRef};
+use crate::reading::{Unit, Value};
+use crate::subject::{self, Subject};
 
 /// How much of a diagnosis is grounded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grounding {
     /// The share of the claims that are, from 0 to 1; 0 if there are no claims.
     pub share: f64,
-    /// Those that are not, with the reason.
+    /// Those that are not, with the reason and what the evidence shows.
     pub ungrounded: Vec<String>,
 }
 
-/// Checks every claim. What a hypothesis cites and does not exist counts as one more that is not grounded.
+/// Checks every claim. What a hypothesis cites and does not exist counts as one more that is not grounded, and so does a
+/// command of a program that the subject's operator does not have.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "a diagnosis has few claims")]
-pub fn check(diagnosis: &Diagnosis, bundle: &Bundle) -> Grounding {
+pub fn check(diagnosis: &Diagnosis, bundle: &Bundle, subject: &dyn Subject) -> Grounding {
     let mut ungrounded: Vec<String> = diagnosis.evidence.iter().filter_map(|claim| fault(claim, bundle)).collect();
     let grounded = diagnosis.evidence.len() - ungrounded.len();
     for hypothesis in &diagnosis.hypotheses {
@@ -25,8 +31,18 @@ pub fn check(diagnosis: &Diagnosis, bundle: &Bundle) -> Grounding {
         let made_up = cited.filter(|reference| !bundle.has(reference));
         ungrounded.extend(made_up.map(|reference| missing(reference, &hypothesis.category.0)));
     }
+    let commands = diagnosis.recommendation.first_commands.iter();
+    let foreign = commands.filter(|command| !subject::tools(subject).any(|tool| program(command) == Some(tool)));
+    ungrounded.extend(foreign.map(|command| format!("no tool of a {} operator: {command}", subject.name())));
     let all = grounded + ungrounded.len();
     Grounding { share: if all == 0 { 0.0 } else { grounded as f64 / all as f64 }, ungrounded }
+}
+
+/// The program that a command starts, without its folder.
+fn program(command: &str) -> Option<&str> {
+    let words = command.split_whitespace().map(|word| word.trim_matches('`'));
+    let mut words = words.skip_while(|word| matches!(*word, "sudo" | "$") || word.contains('='));
+    words.next().and_then(|word| word.rsplit('/').next())
 }
 
 fn missing(reference: &EvidenceRef, cited_for: &str) -> String {
@@ -35,50 +51,51 @@ fn missing(reference: &EvidenceRef, cited_for: &str) -> String {
 
 /// Why a claim is not grounded.
 fn fault(claim: &Claim, bundle: &Bundle) -> Option<String> {
-    let shown: String = if let Some(row) = bundle.row(&claim.reference) {
-        let columns = bundle.columns.map(|offset| offset.to_string()).join(" ");
-        let values = row.values().map(ToString::to_string).join(" ");
-        format!("{values} {columns}")
-    } else if let Some(log) = bundle.log(&claim.reference) {
-        format!("{} {}", log.offset, log.text)
-    } else {
+    let Some(shown) = shown(&claim.reference, bundle) else {
         return Some(missing(&claim.reference, &claim.claim));
     };
-    let shown: Vec<Quoted> = numbers(&shown).collect();
-    let missing = numbers(&claim.claim).find(|quoted| !shown.iter().any(|number| quoted.matches(number)))?;
-    Some(format!("{} does not show {}: {}", claim.reference, missing.text, claim.claim))
-}
-
-/// A number as it is written.
-#[derive(Debug)]
-struct Quoted {
-    text: String,
-    value: f64,
-    decimals: i32,
-}
-
-impl Quoted {
-    /// Whether this is the other number, rounded to as many places as are written here.
-    fn matches(&self, shown: &Self) -> bool {
-        let half = 0.5 * 10_f64.powi(-self.decimals);
-        // A sign is often said in words ("12 s before").
-        (self.value.abs() - shown.value.abs()).abs() <= half + 1e-9
+    let reference = &claim.reference;
+    let beside = || format!("{} ({reference}: {})", claim.claim, bundle.describe(reference));
+    if let Some(node) = stranger(&claim.claim, bundle) {
+        return Some(format!("there is no node {node}: {}", beside()));
     }
+    let not_shown = |quoted: &Quoted| !shown.iter().any(|number| quoted.matches(number));
+    let missing = numbers(&claim.claim).into_iter().find(not_shown)?;
+    Some(format!("{reference} does not show {}: {}", missing.text, beside()))
 }
 
-/// The numbers in a text: not those inside a word, such as a node's name or a reference.
-fn numbers(text: &str) -> impl Iterator<Item = Quoted> {
-    let part_of_word = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '.' | '-' | '+');
-    text.split(move |letter: char| !part_of_word(letter)).filter_map(|word| {
-        let word = word.trim_end_matches(['.', '-']);
-        let unsigned = word.trim_start_matches(['-', '+']);
-        let digits = unsigned.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(unsigned.len());
-        let (number, unit) = unsigned.split_at(digits);
-        if !unit.chars().all(char::is_alphabetic) {
-            return None;
-        }
-        let decimals = number.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-        Some(Quoted { text: word.to_owned(), value: number.parse().ok()?, decimals: i32::try_from(decimals).ok()? })
+/// The numbers that a piece of evidence shows; none if there is no such evidence.
+fn shown(reference: &EvidenceRef, bundle: &Bundle) -> Option<Vec<Shown>> {
+    let seconds = |offset: f64| Shown { value: offset, dimension: Some(Dimension::Time), size: 1.0 };
+    if let Some(row) = bundle.row(reference) {
+        let values = row.values().into_iter().flat_map(|value| of_value(row, value));
+        return Some(values.chain(bundle.columns.map(seconds)).collect());
+    }
+    let log = bundle.log(reference)?;
+    let quoted = numbers(&log.text).into_iter().map(|number| number.as_shown());
+    Some(quoted.chain([seconds(log.offset)]).collect())
+}
+
+/// A number as it is shown: what was read more exactly nobody can quote. Of a text, the numbers in it.
+fn of_value(row: &EvidenceRow, value: &Value) -> Vec<Shown> {
+    let numbers = numbers(&value.to_string()).into_iter().map(|number| number.as_shown());
+    if value.number().is_none() {
+        return numbers.collect();
+    }
+    let dimension = Some(match row.unit {
+        Unit::Seconds => Dimension::Time,
+        Unit::Bytes => Dimension::Size,
+        Unit::None | Unit::Count => Dimension::Count,
+    });
+    numbers.map(|number| Shown { dimension, ..number }).collect()
+}
+
+/// A word of a claim that names a node as the cluster names its nodes, and is none.
+fn stranger<'c>(claim: &'c str, bundle: &Bundle) -> Option<&'c str> {
+    claim.split(|letter: char| !letter.is_alphanumeric()).find(|word| {
+        let role = word.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        let of_role = role.len() < word.len() && bundle.nodes.iter().any(|node| node.role == role);
+        of_role && !bundle.nodes.iter().any(|node| node.name.as_str() == *word)
     })
 }
 
@@ -87,17 +104,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_found_with_units_and_not_in_names() {
-        let found: Vec<f64> =
-            numbers("tikv1 at E12: 20.5 s, 3GiB (137), -4.0; 2026-01-02 and v8.5 end 7.").map(|n| n.value).collect();
-        assert_eq!(found, [20.5, 3.0, 137.0, 4.0, 7.0]);
-    }
-
-    #[test]
-    fn rounding_follows_the_places_that_are_written() {
-        let one = |text: &str| numbers(text).next().unwrap();
-        assert!(one("20").matches(&one("20.4")));
-        assert!(!one("20").matches(&one("20.6")));
-        assert!(!one("20.0").matches(&one("20.4")));
+    fn the_program_of_a_command_is_found() {
+        for (command, expected) in [
+            ("docker start tikv1", Some("docker")),
+            ("sudo /usr/bin/docker start tikv1", Some("docker")),
+            ("$ ETCDCTL_API=3 etcdctl endpoint health", Some("etcdctl")),
+            ("`pd-ctl store`", Some("pd-ctl")),
+            ("", None),
+        ] {
+            assert_eq!(program(command), expected, "{command}");
+        }
     }
 }

@@ -5,5 +5,6 @@
 
 pub mod blindness;
 pub mod grounding;
+mod numbers;
 pub mod rubric;
 pub mod stable;

@@ -7,8 +7,12 @@ use serde_json::Value as Json;
 use crate::diagnosis::Diagnosis;
 use crate::reading::NodeName;
 
-/// What stands in a check for the node that the first fault is done to.
+/// What stands in a check for any of the nodes that the first fault is done to.
 pub const TARGET: &str = "target";
+/// The path of the share of the claims that are grounded, beside those of the diagnosis.
+pub const GROUNDED: &str = "grounded";
+/// The path of the whole diagnosis.
+pub const WHOLE: &str = "diagnosis";
 
 /// How a diagnosis is graded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,7 +24,7 @@ pub struct Rubric {
     pub checks: Vec<Check>,
 }
 
-/// One check: a path into the diagnosis, and exactly one of `is`, `any_of`, `none_of`, `contains`, `at_least`.
+/// One check: a path into the diagnosis, and exactly one of `is`, `any_of`, `none_of`, `contains`, `lacks`, `at_least`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
@@ -32,9 +36,10 @@ pub struct Check {
     /// Whether the run fails if it is not met, whatever the score is.
     #[serde(default)]
     pub required: bool,
-    /// The place in the diagnosis, such as `root_cause.category`.
+    /// The place in the diagnosis, such as `root_cause.category`; `diagnosis` for the whole of it, `grounded` for the share
+    /// of the claims that the evidence shows.
     pub path: String,
-    /// The value must be this; `target` stands for the node that the fault was done to.
+    /// The value must be this; `target` stands for any node that the fault was done to.
     #[serde(default)]
     pub is: Option<Scalar>,
     /// The value must be one of these.
@@ -46,6 +51,9 @@ pub struct Check {
     /// The text or the list must contain this.
     #[serde(default)]
     pub contains: Option<Scalar>,
+    /// Neither the text nor any text below the path may contain this.
+    #[serde(default)]
+    pub lacks: Option<Scalar>,
     /// The number, or the length of the list, must be at least this.
     #[serde(default)]
     pub at_least: Option<f64>,
@@ -96,12 +104,29 @@ impl Grade {
         // The weights are small numbers written by hand: a score that misses by less than this is a rounding.
         self.score + 1e-9 >= self.needed && self.checks.iter().all(|check| check.met || !check.required)
     }
+
+    /// Why it was not passed; none if it was.
+    #[must_use]
+    pub fn shortfall(&self) -> Option<String> {
+        let missed: Vec<&str> = self.checks.iter().filter(|check| !check.met).map(|check| check.id.as_str()).collect();
+        let (score, needed) = (self.score, self.needed);
+        let reason = || format!("rubric: {score:.2} of {needed:.2} needed; not met: {}", missed.join(", "));
+        (!self.passed()).then(reason)
+    }
 }
 
-/// Grades a diagnosis. `target` is the node that the fault was done to.
-pub fn grade(rubric: &Rubric, diagnosis: &Diagnosis, target: Option<&NodeName>) -> Result<Grade, serde_json::Error> {
-    let diagnosis = serde_json::to_value(diagnosis)?;
-    let checks: Vec<CheckResult> = rubric.checks.iter().map(|check| apply(check, &diagnosis, target)).collect();
+/// Grades a diagnosis. `targets` are the nodes that the fault was done to, `grounded` the share of the claims that are.
+pub fn grade(
+    rubric: &Rubric,
+    diagnosis: &Diagnosis,
+    grounded: f64,
+    targets: &[NodeName],
+) -> Result<Grade, serde_json::Error> {
+    let mut graded = serde_json::to_value(diagnosis)?;
+    let whole = graded.clone();
+    graded[WHOLE] = whole;
+    graded[GROUNDED] = grounded.into();
+    let checks: Vec<CheckResult> = rubric.checks.iter().map(|check| apply(check, &graded, targets)).collect();
     let weight = |checks: &mut dyn Iterator<Item = &CheckResult>| {
         checks.map(|check| check.weight).fold(0.0, |sum, weight| sum + weight)
     };
@@ -110,14 +135,16 @@ pub fn grade(rubric: &Rubric, diagnosis: &Diagnosis, target: Option<&NodeName>) 
     Ok(Grade { score: if all > 0.0 { met / all } else { 0.0 }, needed: rubric.pass, checks })
 }
 
-fn apply(check: &Check, diagnosis: &Json, target: Option<&NodeName>) -> CheckResult {
+fn apply(check: &Check, diagnosis: &Json, targets: &[NodeName]) -> CheckResult {
     let pointer = format!("/{}", check.path.replace('.', "/"));
     let found = diagnosis.pointer(&pointer).unwrap_or(&Json::Null);
-    let means = |scalar: &Scalar| match (&scalar.0, target) {
-        (Json::String(word), Some(target)) if word == TARGET => Json::String(target.0.clone()),
-        (value, _) => value.clone(),
+    let means = |scalar: &Scalar| match &scalar.0 {
+        Json::String(word) if word == TARGET && !targets.is_empty() => {
+            targets.iter().map(|target| Json::String(target.0.clone())).collect()
+        }
+        value => vec![value.clone()],
     };
-    let equals = |scalar: &Scalar| same(&means(scalar), found);
+    let equals = |scalar: &Scalar| means(scalar).iter().any(|value| same(value, found));
     let list = |scalars: &[Scalar]| scalars.iter().map(|scalar| plain(&scalar.0)).collect::<Vec<_>>().join(", ");
     let (met, test) = if let Some(scalar) = &check.is {
         (equals(scalar), format!("is {}", plain(&scalar.0)))
@@ -127,7 +154,10 @@ fn apply(check: &Check, diagnosis: &Json, target: Option<&NodeName>) -> CheckRes
         // What is not there at all is not known to be harmless.
         (!found.is_null() && !scalars.iter().any(equals), format!("is none of {}", list(scalars)))
     } else if let Some(scalar) = &check.contains {
-        (contains(found, &means(scalar)), format!("contains {}", plain(&scalar.0)))
+        (means(scalar).iter().any(|value| contains(found, value)), format!("contains {}", plain(&scalar.0)))
+    } else if let Some(scalar) = &check.lacks {
+        let mentioned = means(scalar).iter().any(|value| mentions(found, &plain(value)));
+        (!found.is_null() && !mentioned, format!("lacks {}", plain(&scalar.0)))
     } else if let Some(least) = check.at_least {
         (size(found).is_some_and(|size| size >= least), format!("is at least {least}"))
     } else {
@@ -139,7 +169,7 @@ fn apply(check: &Check, diagnosis: &Json, target: Option<&NodeName>) -> CheckRes
         required: check.required,
         met,
         asked: format!("{} {test}", check.path),
-        found: plain(found),
+        found: if check.path == WHOLE { "mentioned".to_owned() } else { plain(found) },
     }
 }
 
@@ -153,6 +183,15 @@ fn contains(found: &Json, wanted: &Json) -> bool {
         Json::Array(items) => items.iter().any(|item| same(item, wanted)),
         Json::String(text) => text.to_lowercase().contains(&plain(wanted).to_lowercase()),
         _ => false,
+    }
+}
+
+/// Whether any text in it contains this, in any letter case.
+fn mentions(found: &Json, text: &str) -> bool {
+    match found {
+        Json::Array(items) => items.iter().any(|item| mentions(item, text)),
+        Json::Object(fields) => fields.values().any(|field| mentions(field, text)),
+        one => plain(one).to_lowercase().contains(&text.to_lowercase()),
     }
 }
 

@@ -5,7 +5,7 @@ use console::Style;
 use crate::diagnosis::Diagnosis;
 use crate::grade::grounding::Grounding;
 use crate::grade::rubric::Grade;
-use crate::run::{Event, Expectation, RunRecord, SnapshotOutcome, SnapshotStatus, Verdict};
+use crate::run::{Baseline, ChangedReadings, Event, Expectation, RunRecord, SnapshotOutcome, SnapshotStatus, Verdict};
 
 /// The width of the column with the name of what happened.
 const NAME: usize = 10;
@@ -70,19 +70,23 @@ impl Text {
                     Expectation::Unexpected => format!("{} (not expected)", self.bad(&what)),
                 };
                 let mut lines = vec![self.row("detected", &format!("{what}, {when}: {}", violation.because))];
-                let width = changed.known.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
-                let row = |(name, before, now): &(String, String, String)| {
-                    self.row("", &format!("{name:<width$}  {before} → {now}"))
-                };
-                lines.extend(changed.known.iter().map(row));
-                if changed.lost > 0 {
-                    lines.push(self.row("", &format!("{} other readings are unknown now", changed.lost)));
-                }
+                lines.extend(self.changed(changed));
                 lines
             }
+            Event::Ticket { ticket, violation, changed } => {
+                let what = self.bad(&format!("{} on {}", violation.invariant, violation.node));
+                let mut lines = vec![self.row("ticket", &format!("{ticket}: {what}: {}", violation.because))];
+                lines.extend(self.changed(changed));
+                lines
+            }
+            Event::NotDiagnosed { reason } => vec![self.row("no cause", &self.bad(reason))],
             Event::Resolved { invariant, node, .. } => vec![self.row("resolved", &format!("{invariant} on {node}"))],
             Event::Diagnosed { diagnosis, .. } => self.diagnosis(diagnosis),
-            Event::Graded { grade, grounding, lines } => self.grade(grade, grounding, lines),
+            Event::Graded { grade, grounding, lines, baseline } => {
+                let mut rows = self.grade(grade, grounding, lines);
+                rows.extend(baseline.iter().map(|baseline| self.baseline(baseline)));
+                rows
+            }
             Event::Compared(snapshot) => self.snapshot(snapshot),
             Event::Healed(undo) => vec![self.row("healed", &undo.to_string())],
             Event::Ended(record) => self.ended(record),
@@ -98,6 +102,15 @@ impl Text {
             .into_iter()
             .map(|line| self.row("", &line))
             .collect()
+    }
+
+    fn changed(self, changed: &ChangedReadings) -> Vec<String> {
+        let width = changed.known.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+        let row =
+            |(name, before, now): &(String, String, String)| self.row("", &format!("{name:<width$}  {before} → {now}"));
+        let lost =
+            (changed.lost > 0).then(|| self.row("", &format!("{} other readings are unknown now", changed.lost)));
+        changed.known.iter().map(row).chain(lost).collect()
     }
 
     fn diagnosis(self, diagnosis: &Diagnosis) -> Vec<String> {
@@ -133,6 +146,14 @@ impl Text {
         rows.push(self.row("grounded", &format!("{:.0} % of the claims", grounding.share * 100.0)));
         rows.extend(grounding.ungrounded.iter().map(|claim| self.row("", claim)));
         rows
+    }
+
+    fn baseline(self, baseline: &Baseline) -> String {
+        let Baseline { grade, grounding, .. } = baseline;
+        let grounded = grounding.share * 100.0;
+        let (score, needed) = (grade.score, grade.needed);
+        let end = if grade.passed() { "it passes, too" } else { "it does not pass" };
+        self.row("baseline", &format!("rules: {score:.2} of {needed:.2} needed, {grounded:.0} % grounded: {end}"))
     }
 
     fn snapshot(self, snapshot: &SnapshotOutcome) -> Vec<String> {

@@ -1,92 +1,70 @@
 //! Asks for the diagnosis, and grades it.
 
+use super::Plan;
 use super::error::RunError;
-use super::event::Event;
+use super::event::{Event, Events};
+use super::inquiry::{Inquiry, secrets};
 use super::pipeline::Pipeline;
-use super::record::{Expectation, Phase};
+use super::record::{DiagnoserRecord, Expectation, Phase, RunRecord, Verdict};
 use super::snapshot::{Header, compare};
-use crate::cluster::compose::RUN_LABEL;
-use crate::diagnosis::evidence::{Sources, TicketFacts};
-use crate::diagnosis::{Bundle, Diagnosis, Prompt, Question, form, markdown};
-use crate::grade::blindness::{Secret, leak};
-use crate::grade::{grounding, rubric, stable};
+use crate::diagnosis::evidence::{Observations, TicketFacts};
+use crate::diagnosis::{Answer, Bundle, Diagnoser, Diagnosis, markdown};
+use crate::grade::rubric::Grade;
+use crate::grade::stable;
 use crate::scenario::Loaded;
 use crate::store::TicketState;
 
 impl Pipeline<'_> {
     pub(super) async fn diagnose_and_grade(&mut self) -> Result<(), RunError> {
+        let (plan, context) = (self.plan, self.context);
         self.begin(Phase::Diagnose);
-        let bundle = self.gather().await?;
+        let observations = self.gather().await?;
         self.move_tickets(TicketState::Acknowledged)?;
-        let diagnosis = self.ask(&bundle).await?;
+        let secrets = secrets(&plan.loaded, &self.record.wall.run, &self.record.injections);
+        let inquiry = Inquiry::new(&plan.loaded, &self.record.nodes, plan.cluster.seed, &observations, &secrets)?;
+        self.record.question = Some(inquiry.question().hashes());
+        if plan.extras.keep_observations {
+            self.record.observations = Some(observations);
+        }
+        let answer = context.unless_interrupted(inquiry.ask(context.diagnoser)).await??;
+        let (diagnosis, evidence) = note(&inquiry, answer, self.record, context.events)?;
+        self.keep(&evidence, &diagnosis)?;
         self.end(format!("{} claims, {} options", diagnosis.evidence.len(), diagnosis.options.len()));
         self.begin(Phase::Grade);
-        self.grade(&bundle, &diagnosis)?;
+        grade(&inquiry, plan, self.record, context.events).await?;
+        self.compare(&diagnosis, &evidence)?;
         let checks = self.record.grade.as_ref().map(|grade| grade.checks.as_slice()).unwrap_or_default();
         self.end(format!("{} of {} checks met", checks.iter().filter(|check| check.met).count(), checks.len()));
         Ok(())
     }
 
-    /// The evidence around the first violation.
-    async fn gather(&self) -> Result<Bundle, RunError> {
+    /// What was seen around the first violation.
+    async fn gather(&self) -> Result<Observations, RunError> {
         let (Some(before), Some(at), Some(after)) = (&self.steady, &self.first_detection, &self.latest) else {
             return Err(RunError::NothingObserved);
         };
         // An expected violation first: an allowed one may have fired before it.
         let mut tickets: Vec<_> = self.fired.iter().collect();
         tickets.sort_by_key(|(_, expectation)| *expectation != Expectation::Expected);
-        let tickets = tickets.into_iter().map(|(violation, _)| TicketFacts {
-            invariant: violation.invariant.clone(),
-            demands: violation.demands.clone(),
-            node: violation.node.clone(),
-            because: violation.because.clone(),
-        });
-        let logs = self.unless_interrupted(self.cluster.logs(before.at)).await??;
-        let sources = Sources { tickets: tickets.collect(), before, at, after, logs: &logs };
-        Ok(Bundle::gather(self.plan.loaded.subject, &self.record.nodes, sources))
+        let tickets = tickets.into_iter().map(|(violation, _)| TicketFacts::from(violation)).collect();
+        let logs = self.context.unless_interrupted(self.cluster.logs(before.at)).await??;
+        Ok(Observations { tickets, before: before.clone(), at: at.clone(), after: after.clone(), logs })
     }
 
-    async fn ask(&mut self, bundle: &Bundle) -> Result<Diagnosis, RunError> {
-        let subject = self.plan.loaded.subject;
-        let prompt = Prompt::write(subject, bundle);
-        if let Some(Secret { what, text, .. }) = leak(&prompt, bundle, &self.secrets()) {
-            return Err(RunError::Leaked { what, text: text.clone() });
-        }
-        let schema = form::schema(subject, &self.record.nodes);
-        let question = Question { bundle, prompt: &prompt, schema: &schema };
-        let answer = self.unless_interrupted(self.context.diagnoser.diagnose(&question)).await??;
-        self.keep(bundle, &answer.diagnosis)?;
-        self.record.diagnoser.exchange = answer.exchange;
-        let (diagnosis, evidence) = (Box::new(answer.diagnosis.clone()), Box::new(bundle.clone()));
-        self.context.events.send(Event::Diagnosed { diagnosis, evidence });
-        Ok(answer.diagnosis)
-    }
-
-    /// Puts the diagnosis on the tickets and into the record.
-    fn keep(&mut self, bundle: &Bundle, diagnosis: &Diagnosis) -> Result<(), RunError> {
+    /// Puts the diagnosis on the tickets.
+    fn keep(&self, evidence: &Bundle, diagnosis: &Diagnosis) -> Result<(), RunError> {
         let (now, store) = (self.now(), self.context.store);
-        for ticket in &self.all_tickets {
-            store.write_diagnosis(*ticket, self.context.diagnoser.name(), diagnosis, bundle, now)?;
-        }
-        self.record.evidence = Some(bundle.clone());
-        self.record.diagnosis = Some(diagnosis.clone());
-        self.record.diagnosis_markdown = Some(markdown::write(diagnosis, bundle));
-        Ok(())
+        self.all_tickets.iter().try_for_each(|ticket| {
+            Ok(store.write_diagnosis(*ticket, self.context.diagnoser.name(), diagnosis, evidence, now)?)
+        })
     }
 
-    fn grade(&mut self, bundle: &Bundle, diagnosis: &Diagnosis) -> Result<(), RunError> {
-        let Loaded { scenario, check_lines, .. } = &self.plan.loaded;
-        let Some(rubric) = &scenario.rubric else { return Ok(()) };
-        let target = self.target().cloned();
-        let grounding = grounding::check(diagnosis, bundle);
-        let grade = rubric::grade(rubric, diagnosis, target.as_ref())?;
-        self.record.grounding = Some(grounding.clone());
-        self.record.grade = Some(grade.clone());
-        self.context.events.send(Event::Graded { grade, grounding, lines: check_lines.clone() });
+    fn compare(&mut self, diagnosis: &Diagnosis, evidence: &Bundle) -> Result<(), RunError> {
+        let Loaded { scenario, .. } = &self.plan.loaded;
         let name = format!("{}.{}", scenario.name, self.context.diagnoser.name());
         let header =
             Header { source: &self.record.path, description: &scenario.title, diagnoser: &self.record.diagnoser.name };
-        let contents = stable::write(diagnosis, bundle)?;
+        let contents = stable::write(diagnosis, evidence)?;
         let snapshot = compare(&self.plan.snapshots, &name, &header, &contents)?;
         self.record.snapshot = Some(snapshot.clone());
         self.context.events.send(Event::Compared(snapshot));
@@ -97,21 +75,62 @@ impl Pipeline<'_> {
         let now = self.now();
         self.tickets.values().try_for_each(|ticket| Ok(self.context.store.move_ticket(*ticket, state, now)?))
     }
+}
 
-    /// What a question must not contain.
-    fn secrets(&self) -> Vec<Secret> {
-        let scenario = &self.plan.loaded.scenario;
-        let secret = |what, text: &str| Secret { what, text: text.to_owned(), common: false };
-        let common = |what, text: &str| Secret { common: true, ..secret(what, text) };
-        let mut secrets = vec![
-            secret("the scenario's name", &scenario.name),
-            secret("the scenario's title", &scenario.title),
-            secret("the run's id", &self.record.wall.run),
-            secret("a container's label", RUN_LABEL),
-        ];
-        secrets.extend(scenario.tags.iter().map(|tag| common("a tag of the scenario", tag)));
-        let injections = self.record.injections.iter();
-        secrets.extend(injections.map(|injection| common("the fault's kind", injection.fault.kind().key())));
-        secrets
+/// Puts an answer and its evidence into the record, and tells of it.
+fn note(
+    inquiry: &Inquiry<'_>,
+    answer: Answer,
+    record: &mut RunRecord,
+    events: &Events,
+) -> Result<(Diagnosis, Bundle), RunError> {
+    let (diagnosis, evidence) = (answer.diagnosis, inquiry.evidence()?);
+    record.diagnoser.exchange = answer.exchange;
+    record.evidence = Some(evidence.clone());
+    record.diagnosis = Some(diagnosis.clone());
+    record.diagnosis_markdown = Some(markdown::write(&diagnosis, &evidence));
+    events.send(Event::Diagnosed { diagnosis: Box::new(diagnosis.clone()), evidence: Box::new(evidence.clone()) });
+    Ok((diagnosis, evidence))
+}
+
+/// Grades the diagnosis in the record, and that of the baseline if it is asked for.
+async fn grade(inquiry: &Inquiry<'_>, plan: &Plan, record: &mut RunRecord, events: &Events) -> Result<(), RunError> {
+    let (Some(diagnosis), Some(evidence)) = (&record.diagnosis, &record.evidence) else { return Ok(()) };
+    let Some((grade, grounding)) = inquiry.grade(diagnosis, evidence, &record.targets)? else { return Ok(()) };
+    record.grounding = Some(grounding.clone());
+    record.grade = Some(grade.clone());
+    if plan.extras.with_baseline {
+        record.baseline = inquiry.baseline(&record.targets).await?;
     }
+    let (baseline, lines) = (record.baseline.clone().map(Box::new), plan.loaded.check_lines.clone());
+    events.send(Event::Graded { grade, grounding, lines, baseline });
+    Ok(())
+}
+
+/// Diagnoses what a run has kept of its observations once more. The record is that of the run with another diagnosis, its
+/// grade and a verdict on that alone.
+pub async fn diagnose_again(
+    plan: &Plan,
+    record: &RunRecord,
+    diagnoser: &dyn Diagnoser,
+    events: &Events,
+) -> Result<RunRecord, RunError> {
+    let observations = record.observations.as_ref().ok_or(RunError::NoObservations)?;
+    let secrets = secrets(&plan.loaded, &record.wall.run, &record.injections);
+    let inquiry = Inquiry::new(&plan.loaded, &record.nodes, record.cluster.seed, observations, &secrets)?;
+    let mut again = RunRecord {
+        diagnoser: DiagnoserRecord::of(diagnoser),
+        question: Some(inquiry.question().hashes()),
+        snapshot: None,
+        baseline: None,
+        reasons: Vec::new(),
+        ..record.clone()
+    };
+    let answer = inquiry.ask(diagnoser).await?;
+    note(&inquiry, answer, &mut again, events)?;
+    grade(&inquiry, plan, &mut again, events).await?;
+    again.reasons = again.grade.iter().filter_map(Grade::shortfall).collect();
+    again.verdict = if again.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };
+    events.send(Event::Ended(Box::new(again.clone())));
+    Ok(again)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::clock::Interrupted;
 use crate::cluster::ClusterError;
 use crate::diagnosis::DiagnoserError;
+use crate::diagnosis::prompt::PromptError;
 use crate::store::StoreError;
 
 use super::snapshot::SnapshotError;
@@ -57,6 +58,12 @@ pub enum RunError {
         /// What was seen instead.
         seen: String,
     },
+    /// What a fault has changed is still there though it was undone.
+    #[error("left on the cluster, though every fault was undone: {}", .0.join("; "))]
+    LeftOnCluster(Vec<String>),
+    /// A fault that was to act does not any more.
+    #[error("a fault ended by itself: {0}")]
+    Ended(String),
     /// The question would have told the answer.
     #[error("leaked: the question to the diagnoser contains {what} (`{text}`)")]
     Leaked {
@@ -64,6 +71,18 @@ pub enum RunError {
         what: &'static str,
         /// Its text.
         text: String,
+    },
+    /// The prompt could not be written.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// The run's observations were not kept.
+    #[error("nothing was kept of what this run observed: run the scenario again with --record-observations")]
+    NoObservations,
+    /// The model quotes what only the scenario's file says.
+    #[error("remembered: the answer contains the scenario's canary (`{canary}`), so the model has learned the file")]
+    Remembered {
+        /// The canary.
+        canary: String,
     },
     /// A bug in this program or in what it was given.
     #[error("panic: {0}; this is a bug in operator-run")]

@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::record::{Expectation, Phase, RunRecord};
+use super::record::{Baseline, Expectation, Phase, RunRecord};
 use super::snapshot::SnapshotOutcome;
 use crate::cluster::{Fault, Undo};
 use crate::diagnosis::{Bundle, Diagnosis};
 use crate::grade::grounding::Grounding;
 use crate::grade::rubric::Grade;
 use crate::monitor::Violation;
-use crate::reading::{NodeName, Observation};
+use crate::reading::{NodeName, Observation, Reading, Value};
 
 /// What changed in the readings of a node.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,26 @@ pub struct ChangedReadings {
     pub known: Vec<(String, String, String)>,
     /// How many can't be read any more.
     pub lost: usize,
+}
+
+impl ChangedReadings {
+    /// What is not in one observation as it was in another, on one node, as far as it would show.
+    #[must_use]
+    pub fn between(before: &Observation, now: &Observation, node: &NodeName) -> Self {
+        let changed = now
+            .readings
+            .iter()
+            .filter(|reading| reading.node == *node)
+            .map(|reading| (reading, before.value(node, &reading.name)))
+            .filter(|(reading, before)| reading.value != *before);
+        let (lost, known): (Vec<_>, Vec<_>) =
+            changed.partition(|(reading, _)| reading.value.unknown_reason().is_some());
+        let line = |(reading, before): (&Reading, Value)| {
+            (reading.name.clone(), before.with_unit(reading.unit), reading.value.with_unit(reading.unit))
+        };
+        let shows = |(_, before, now): &(String, String, String)| before != now;
+        Self { known: known.into_iter().map(line).filter(shows).collect(), lost: lost.len() }
+    }
 }
 
 /// One thing that happened in a run.
@@ -73,6 +93,20 @@ pub enum Event {
         /// What changed in the readings of the node since the steady time.
         changed: ChangedReadings,
     },
+    /// A watch opened a ticket.
+    Ticket {
+        /// Its number.
+        ticket: i64,
+        /// What is violated.
+        violation: Violation,
+        /// What changed in the readings of the node since all held.
+        changed: ChangedReadings,
+    },
+    /// There is no diagnosis of what a watch found.
+    NotDiagnosed {
+        /// Why.
+        reason: String,
+    },
     /// An invariant holds again.
     Resolved {
         /// The invariant.
@@ -97,6 +131,8 @@ pub enum Event {
         grounding: Grounding,
         /// The line of each check in the scenario's file.
         lines: Vec<usize>,
+        /// What the baseline makes of the same, if it was asked for.
+        baseline: Option<Box<Baseline>>,
     },
     /// The diagnosis was compared with its snapshot.
     Compared(SnapshotOutcome),

@@ -11,7 +11,7 @@ use super::pipeline::Pipeline;
 use super::record::InjectionRecord;
 use super::target::{others, pick};
 use crate::clock::{self, after, span_between};
-use crate::cluster::{Fault, FaultKind, Undo};
+use crate::cluster::{ClusterError, Fault, FaultKind, Signal, Undo};
 use crate::reading::NodeName;
 use crate::scenario::{FaultEntry, Target, Until};
 
@@ -23,6 +23,9 @@ const ENDS_WITHIN: Duration = Duration::from_secs(40);
 const FILLS_WITHIN: Duration = Duration::from_mins(5);
 /// How often the effect is looked for.
 const PROBE_EVERY: Duration = Duration::from_millis(50);
+
+/// How soon what ends by itself must have ended when its fault is undone.
+const ENDS_BY_ITSELF_WITHIN: Duration = Duration::from_secs(5);
 
 /// A fault that was written to the journal and is not healed.
 #[derive(Debug, Clone)]
@@ -37,11 +40,6 @@ pub(super) struct ActiveFault {
 }
 
 impl Pipeline<'_> {
-    /// The node that the first fault was done to that is done to a node.
-    pub(super) fn target(&self) -> Option<&NodeName> {
-        self.record.injections.iter().find_map(|injection| injection.fault.node())
-    }
-
     /// When the effect of the first fault was seen.
     pub(super) fn first_effect(&self) -> Option<Timestamp> {
         self.record.injections.first().and_then(|injection| injection.bit)
@@ -55,6 +53,9 @@ impl Pipeline<'_> {
 
     /// Does and undoes what is due now.
     pub(super) async fn do_due_faults(&mut self) -> Result<(), RunError> {
+        if let Some(reason) = self.cluster.ended_fault().await {
+            return Err(RunError::Ended(reason));
+        }
         let now = self.now();
         self.heal_where(|active| active.heal_at.is_some_and(|at| at <= now)).await?;
         while let Some(index) = self.pending.iter().position(|(at, _)| *at <= now) {
@@ -67,52 +68,81 @@ impl Pipeline<'_> {
     async fn inject(&mut self, entry: &FaultEntry) -> Result<(), RunError> {
         // The scenario was checked: an entry names what is done.
         let Some((kind, target)) = entry.acts().next() else { return Ok(()) };
-        let (fault, how) = self.aim(kind, target)?;
-        let undo = fault.undo();
-        let journal = self.context.store.write_injection(&self.record.wall.run, &fault, &undo, self.now())?;
-        // From here on it counts as done: an interruption in the middle must undo it.
-        self.active.push(ActiveFault { journal, record: None, undo, heal_at: None, until: entry.until });
-        self.cluster.inject(&fault).await?;
-        let done = self.now();
-        self.record.injections.push(InjectionRecord { fault: fault.clone(), done, bit: None, healed: None });
-        let record = self.record.injections.len() - 1;
-        if let Some(active) = self.active.last_mut() {
-            active.record = Some(record);
+        let aimed = self.aim(&kind, target)?;
+        if self.record.targets.is_empty() {
+            self.record.targets = aimed.iter().filter_map(|(fault, _)| fault.node().cloned()).collect();
         }
-        self.wait_for_effect(&fault, done).await?;
-        let bit = self.now();
-        self.record.injections[record].bit = Some(bit);
-        if let (Some(active), Until::After(span)) = (self.active.last_mut(), entry.until) {
-            active.heal_at = Some(after(bit, span.0));
+        let first = self.record.injections.len();
+        for (fault, picked) in aimed {
+            self.do_fault(fault, picked, entry.until).await?;
         }
-        self.context.events.send(Event::Injected { fault, target: how });
+        // All are done before the effect of any is waited for.
+        for record in first..self.record.injections.len() {
+            self.see_effect(record).await?;
+        }
         Ok(())
     }
 
-    /// The fault with its node, if it is done to one, and how that was picked.
-    fn aim(&self, kind: FaultKind, target: Option<&Target>) -> Result<(Fault, String), RunError> {
+    async fn do_fault(&mut self, fault: Fault, picked: String, until: Until) -> Result<(), RunError> {
+        let undo = self.cluster.undo(&fault).await?;
+        let journal = self.context.store.write_injection(&self.record.wall.run, &fault, &undo, self.now())?;
+        // From here on it counts as done: an interruption in the middle must undo it.
+        self.active.push(ActiveFault { journal, record: None, undo, heal_at: None, until });
+        match self.cluster.inject(&fault).await {
+            Err(ClusterError::NoEffect(seen)) => {
+                return Err(RunError::DidNotBite { fault: fault.to_string(), within: Duration::ZERO, seen });
+            }
+            outcome => outcome?,
+        }
+        let done = self.now();
+        if let Some(active) = self.active.last_mut() {
+            active.record = Some(self.record.injections.len());
+        }
+        self.record.injections.push(InjectionRecord { fault, picked, done, bit: None, healed: None });
+        Ok(())
+    }
+
+    async fn see_effect(&mut self, record: usize) -> Result<(), RunError> {
+        let InjectionRecord { fault, picked, done, .. } = self.record.injections[record].clone();
+        self.wait_for_effect(&fault, done).await?;
+        let bit = self.now();
+        self.record.injections[record].bit = Some(bit);
+        if let Some(active) = self.active.iter_mut().find(|active| active.record == Some(record))
+            && let Until::After(span) = active.until
+        {
+            active.heal_at = Some(after(bit, span.0));
+        }
+        self.context.events.send(Event::Injected { fault, target: picked });
+        Ok(())
+    }
+
+    /// The fault on each of its nodes, if it is done to nodes, and how that was picked.
+    fn aim(&self, kind: &FaultKind, target: Option<&Target>) -> Result<Vec<(Fault, String)>, RunError> {
         let Some(target) = target else {
-            return Ok((Fault::of_cluster(kind), "the whole cluster".to_owned()));
+            return Ok(vec![(Fault::of_cluster(kind.clone()), "the whole cluster".to_owned())]);
         };
         let nodes = self.cluster.nodes();
         let picked = self.latest.as_ref().and_then(|latest| pick(target, nodes, latest, self.plan.cluster.seed));
-        let (node, how) = picked.ok_or_else(|| RunError::NoTarget(format!("{target:?}")))?;
+        let picked = picked.ok_or_else(|| RunError::NoTarget(format!("{target:?}")))?;
         let kind = match kind {
             FaultKind::Partition { from, direction } if !from.is_empty() => {
-                let others = others(&from, &node, nodes);
+                let targets: Vec<NodeName> = picked.iter().map(|(node, _)| node.clone()).collect();
+                let others = others(from, &targets, nodes);
                 if others.is_empty() {
-                    return Err(RunError::NoTarget(format!("{node} cannot be cut off from itself")));
+                    return Err(RunError::NoTarget("nobody is left to be cut off from".to_owned()));
                 }
-                FaultKind::Partition { from: others, direction }
+                FaultKind::Partition { from: others, direction: *direction }
             }
-            kind => kind,
+            kind => kind.clone(),
         };
-        Ok((Fault::new(kind, node), how))
+        Ok(picked.into_iter().map(|(node, how)| (Fault::new(kind.clone(), node), how)).collect())
     }
 
     async fn wait_for_effect(&self, fault: &Fault, done: Timestamp) -> Result<(), RunError> {
         let within = match fault.kind() {
-            FaultKind::Stop | FaultKind::Restart => ENDS_WITHIN,
+            FaultKind::Kill { signal: Signal::Kill } => BITES_WITHIN,
+            // By another signal it is asked to end.
+            FaultKind::Kill { .. } | FaultKind::Stop | FaultKind::Restart => ENDS_WITHIN,
             FaultKind::LimitMemory { .. } => FILLS_WITHIN,
             _ => BITES_WITHIN,
         };
@@ -134,6 +164,23 @@ impl Pipeline<'_> {
     pub(crate) async fn heal_all(&mut self) -> Result<(), RunError> {
         self.pending.clear();
         self.heal_where(|_| true).await
+    }
+
+    /// Proves that the cluster is as it was before the faults, which are all undone.
+    pub(crate) async fn audit(&mut self) -> Result<(), RunError> {
+        let Some(before) = self.fingerprint.take() else { return Ok(()) };
+        let deadline = after(self.now(), ENDS_BY_ITSELF_WITHIN);
+        loop {
+            let leaks = before.leaks(&self.cluster.fingerprint().await?);
+            if leaks.is_empty() {
+                return Ok(());
+            }
+            if self.now() >= deadline {
+                self.record.leaks.clone_from(&leaks);
+                return Err(RunError::LeftOnCluster(leaks));
+            }
+            self.cluster.clock().sleep(PROBE_EVERY).await;
+        }
     }
 
     async fn heal_where(&mut self, due: impl Fn(&ActiveFault) -> bool) -> Result<(), RunError> {

@@ -1,9 +1,12 @@
 //! One scenario through its phases, and many in turn. What happens goes out as events; what came of it is the record.
 
+mod clean;
 mod diagnose;
 mod error;
 mod event;
 mod faults;
+mod inquiry;
+mod on_call;
 mod pipeline;
 mod record;
 mod snapshot;
@@ -23,10 +26,14 @@ use crate::scenario::Loaded;
 use crate::store::Store;
 use crate::subject::ClusterSpec;
 
+pub use clean::{CleanOptions, Cleaned, Outcome, Removed, clean};
+pub use diagnose::diagnose_again;
 pub use error::RunError;
 pub use event::{ChangedReadings, Event, Events};
+pub use on_call::{OnCall, watch};
 pub use record::{
-    DiagnoserRecord, Expectation, InjectionRecord, Phase, PhaseRecord, RunRecord, Verdict, ViolationRecord, Wall,
+    Baseline, DiagnoserRecord, Expectation, InjectionRecord, Phase, PhaseRecord, RunRecord, Verdict, ViolationRecord,
+    Wall,
 };
 pub use snapshot::{SnapshotError, SnapshotOutcome, SnapshotPolicy, SnapshotStatus, Update};
 
@@ -41,6 +48,17 @@ pub struct Plan {
     pub cluster: ClusterSpec,
     /// Where its snapshot is, and what is written.
     pub snapshots: SnapshotPolicy,
+    /// What is done beyond what it takes for a verdict.
+    pub extras: Extras,
+}
+
+/// What is done beyond what it takes for a verdict.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extras {
+    /// What was observed is kept in the record, so that it can be diagnosed again.
+    pub keep_observations: bool,
+    /// The baseline is graded as well.
+    pub with_baseline: bool,
 }
 
 /// What a run needs of the world around it.
@@ -54,6 +72,17 @@ pub struct Context<'a> {
     pub events: &'a Events,
     /// Asks the run to stop: it then heals, takes the cluster down and ends as an error.
     pub cancel: &'a CancellationToken,
+}
+
+impl Context<'_> {
+    /// Waits for something, unless the run is asked to stop first.
+    async fn unless_interrupted<T>(&self, work: impl Future<Output = T>) -> Result<T, RunError> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(RunError::Interrupted),
+            outcome = work => Ok(outcome),
+        }
+    }
 }
 
 /// Runs one scenario. Whatever happens in it, an error and a panic included, its faults are healed and its cluster is
@@ -89,7 +118,7 @@ async fn run_in(plan: &Plan, context: Context<'_>, record: &mut RunRecord) -> Re
     let id = record.wall.run.clone();
     // Until there is a cluster there is nothing to leave behind.
     record.clean = true;
-    context.store.start_run(&id, &record.scenario, plan.cluster.backend)?;
+    context.store.start_run(&id, &record.scenario, &plan.cluster.backend.to_string())?;
     context.events.send(Event::Started {
         scenario: record.scenario.clone(),
         title: record.title.clone(),
@@ -114,7 +143,10 @@ async fn guarded(work: impl Future<Output = Result<(), RunError>>) -> Result<(),
 
 /// Heals what is not healed and takes the cluster down. What goes wrong here is added to what went wrong before.
 async fn end_well(pipeline: &mut Pipeline<'_>, cluster: &dyn Cluster) {
-    let healed = guarded(pipeline.heal_all()).await;
+    let mut healed = guarded(pipeline.heal_all()).await;
+    if healed.is_ok() {
+        healed = guarded(pipeline.audit()).await;
+    }
     pipeline.begin(Phase::Down);
     let down = guarded(async { Ok(cluster.down().await?) }).await;
     if down.is_ok() {
@@ -137,18 +169,23 @@ fn new_record(plan: &Plan, diagnoser: &dyn Diagnoser, run: String) -> RunRecord 
         subject: plan.loaded.subject.name().to_owned(),
         cluster: plan.cluster.clone(),
         nodes: plan.loaded.nodes(),
-        diagnoser: DiagnoserRecord { name: diagnoser.name().to_owned(), label: diagnoser.label(), exchange: None },
+        diagnoser: DiagnoserRecord::of(diagnoser),
         verdict: Verdict::Error,
         reasons: Vec::new(),
         clean: false,
+        leaks: Vec::new(),
         phases: Vec::new(),
+        targets: Vec::new(),
         injections: Vec::new(),
         violations: Vec::new(),
+        observations: None,
+        question: None,
         evidence: None,
         diagnosis: None,
         diagnosis_markdown: None,
         grounding: None,
         grade: None,
+        baseline: None,
         snapshot: None,
         wall: Wall { run, started: Timestamp::now(), took_ms: 0, phases_ms: std::collections::BTreeMap::new() },
     }

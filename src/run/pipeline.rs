@@ -12,10 +12,11 @@ use super::record::{Expectation, Phase, PhaseRecord, RunRecord, Verdict, Violati
 use super::watch::seconds;
 use super::{Context, Plan, milliseconds};
 use crate::clock::{self, after, span_between};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Fingerprint};
+use crate::grade::rubric::Grade;
 use crate::monitor::{Monitor, Violation};
 use crate::reading::{NodeName, Observation};
-use crate::scenario::{ExpectedViolation, FaultEntry};
+use crate::scenario::{ExpectedViolation, FaultEntry, TARGET};
 use crate::subject::Finding;
 
 /// A run under way.
@@ -42,6 +43,8 @@ pub(crate) struct Pipeline<'a> {
     pub(super) pending: Vec<(Timestamp, FaultEntry)>,
     /// The faults in the journal that are not healed.
     pub(super) active: Vec<ActiveFault>,
+    /// How the nodes were before any fault; none before the steady time and after the audit.
+    pub(super) fingerprint: Option<Fingerprint>,
     /// The phase under way, and when it began.
     phase: Option<(Phase, Timestamp, Instant)>,
 }
@@ -69,21 +72,13 @@ impl<'a> Pipeline<'a> {
             fired: Vec::new(),
             pending: Vec::new(),
             active: Vec::new(),
+            fingerprint: None,
             phase: None,
         }
     }
 
     pub(super) fn now(&self) -> Timestamp {
         self.cluster.clock().now()
-    }
-
-    /// Waits for something, unless the run is asked to stop first.
-    pub(super) async fn unless_interrupted<T>(&self, work: impl Future<Output = T>) -> Result<T, RunError> {
-        tokio::select! {
-            biased;
-            () = self.context.cancel.cancelled() => Err(RunError::Interrupted),
-            outcome = work => Ok(outcome),
-        }
     }
 
     /// Everything but the clean-up.
@@ -116,6 +111,7 @@ impl<'a> Pipeline<'a> {
             self.latest = Some(observation);
             if holds_since.is_some_and(|since| span_between(since, at) >= steady.hold.0) {
                 self.steady.clone_from(&self.latest);
+                self.fingerprint = Some(self.cluster.fingerprint().await?);
                 self.end(format!("every invariant held for {}", steady.hold));
                 return Ok(());
             }
@@ -164,7 +160,12 @@ impl<'a> Pipeline<'a> {
         let clock_start = self.first_effect().unwrap_or(start);
         let expected = scenario.expect.violations.clone();
         let longest = expected.iter().map(|violation| violation.within.0).max().unwrap_or_default();
-        let all_seen = |run: &Self| expected.iter().all(|violation| run.seen(violation).is_some());
+        let all_seen = |run: &Self| {
+            let everywhere = |violation: &ExpectedViolation| {
+                run.places(violation).iter().all(|node| run.seen(&violation.invariant, node).is_some())
+            };
+            expected.iter().all(everywhere)
+        };
         let detected = self.watch_until(after(clock_start, longest), all_seen).await?;
         if detected {
             self.heal_detected().await?;
@@ -202,14 +203,7 @@ impl<'a> Pipeline<'a> {
         }
         self.judge_detection();
         let record = &mut *self.record;
-        if let Some(grade) = &record.grade
-            && !grade.passed()
-        {
-            let missed: Vec<&str> =
-                grade.checks.iter().filter(|check| !check.met).map(|check| check.id.as_str()).collect();
-            let (score, needed) = (grade.score, grade.needed);
-            record.reasons.push(format!("rubric: {score:.2} of {needed:.2} needed; not met: {}", missed.join(", ")));
-        }
+        record.reasons.extend(record.grade.as_ref().and_then(Grade::shortfall));
         if let Some(snapshot) = &record.snapshot
             && !snapshot.good()
         {
@@ -222,29 +216,29 @@ impl<'a> Pipeline<'a> {
         record.verdict = if record.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };
     }
 
-    /// The violation that was detected for an expected one.
-    fn seen(&self, expected: &ExpectedViolation) -> Option<&ViolationRecord> {
-        self.record.violations.iter().find(|found| {
-            found.expectation == Expectation::Expected
-                && found.invariant == expected.invariant
-                && self.is_at(&expected.on, &found.node)
-        })
+    /// Where an expected violation must be detected: on each target, if it is expected there.
+    fn places(&self, expected: &ExpectedViolation) -> Vec<NodeName> {
+        let on_targets = expected.on.as_str() == TARGET && !self.record.targets.is_empty();
+        if on_targets { self.record.targets.clone() } else { vec![expected.on.clone()] }
+    }
+
+    /// The expected violation that was detected on a node.
+    fn seen(&self, invariant: &str, node: &NodeName) -> Option<&ViolationRecord> {
+        let expected = |found: &&ViolationRecord| found.expectation == Expectation::Expected;
+        let mut expected = self.record.violations.iter().filter(expected);
+        expected.find(|found| found.invariant == invariant && found.node == *node)
     }
 
     /// What was detected against what was expected.
     fn judge_detection(&mut self) {
         let mut reasons = Vec::new();
-        for expected in &self.plan.loaded.scenario.expect.violations {
-            match self.seen(expected).map(|violation| violation.after_fault) {
-                None => reasons.push(format!(
-                    "not detected: {} on {} within {}",
-                    expected.invariant, expected.on, expected.within
-                )),
-                Some(Some(after)) if after > expected.within.0.as_secs_f64() => {
-                    reasons.push(format!(
-                        "detected late: {} after {after} s, not within {}",
-                        expected.invariant, expected.within
-                    ));
+        let expected = self.plan.loaded.scenario.expect.violations.iter();
+        for (expected, node) in expected.flat_map(|one| self.places(one).into_iter().map(move |node| (one, node))) {
+            let ExpectedViolation { invariant, within, .. } = expected;
+            match self.seen(invariant, &node).map(|violation| violation.after_fault) {
+                None => reasons.push(format!("not detected: {invariant} on {node} within {within}")),
+                Some(Some(after)) if after > within.0.as_secs_f64() => {
+                    reasons.push(format!("detected late: {invariant} on {node} after {after} s, not within {within}"));
                 }
                 Some(_) => {}
             }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::snapshot::SnapshotOutcome;
 use crate::cluster::{Fault, Node};
-use crate::diagnosis::{Bundle, Diagnosis, Exchange};
+use crate::diagnosis::evidence::Observations;
+use crate::diagnosis::{Bundle, Diagnoser, Diagnosis, Exchange, QuestionHashes};
 use crate::grade::grounding::Grounding;
 use crate::grade::rubric::Grade;
 use crate::reading::NodeName;
@@ -95,6 +96,8 @@ pub struct PhaseRecord {
 pub struct InjectionRecord {
     /// What was done.
     pub fault: Fault,
+    /// How its node was picked.
+    pub picked: String,
     /// When.
     pub done: Timestamp,
     /// When its effect was seen: the clock of detection starts here.
@@ -135,14 +138,32 @@ pub struct ViolationRecord {
 }
 
 /// Who wrote the diagnosis.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DiagnoserRecord {
-    /// `claude` or `rules`.
+    /// `claude`, `replay` or `rules`.
     pub name: String,
     /// The same as a person is told it.
     pub label: String,
     /// The call to a model; none if none was asked.
     pub exchange: Option<Exchange>,
+}
+
+impl DiagnoserRecord {
+    /// Of a diagnoser that has not been asked yet.
+    pub(super) fn of(diagnoser: &dyn Diagnoser) -> Self {
+        Self { name: diagnoser.name().to_owned(), label: diagnoser.label(), exchange: None }
+    }
+}
+
+/// What the baseline makes of the same evidence: a scenario that it solves is an easy one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// What it said.
+    pub diagnosis: Diagnosis,
+    /// How it was graded.
+    pub grade: Grade,
+    /// How its claims are grounded.
+    pub grounding: Grounding,
 }
 
 /// What differs between two runs that are the same otherwise.
@@ -186,13 +207,25 @@ pub struct RunRecord {
     pub reasons: Vec<String>,
     /// Whether every fault is healed and nothing of the cluster is left.
     pub clean: bool,
+    /// What the faults have left on the cluster though they were undone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaks: Vec<String>,
     /// What it went through.
     pub phases: Vec<PhaseRecord>,
+    /// The nodes that the first fault was done to: `target` in the scenario.
+    #[serde(default)]
+    pub targets: Vec<NodeName>,
     /// What was done to the cluster.
     pub injections: Vec<InjectionRecord>,
     /// What was detected.
     pub violations: Vec<ViolationRecord>,
-    /// What the diagnoser was shown.
+    /// What was observed around the violation, if it was to be kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observations: Option<Observations>,
+    /// What the question was; none if nothing was asked.
+    #[serde(default)]
+    pub question: Option<QuestionHashes>,
+    /// What the diagnoser was shown, under the nodes' real names.
     pub evidence: Option<Bundle>,
     /// What it said.
     pub diagnosis: Option<Diagnosis>,
@@ -202,6 +235,9 @@ pub struct RunRecord {
     pub grounding: Option<Grounding>,
     /// How it was graded.
     pub grade: Option<Grade>,
+    /// What the baseline says, if it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
     /// How it compares with its snapshot.
     pub snapshot: Option<SnapshotOutcome>,
     /// What differs between two runs that are the same otherwise.

@@ -10,7 +10,7 @@ use super::pipeline::Pipeline;
 use super::record::{Expectation, ViolationRecord};
 use crate::clock::{self, after, span_between};
 use crate::monitor::{Change, Violation};
-use crate::reading::{NodeName, Observation, Reading, Value};
+use crate::reading::{NodeName, Observation};
 use crate::scenario::TARGET;
 use crate::store::TicketState;
 
@@ -42,7 +42,7 @@ impl Pipeline<'_> {
     /// Observes the cluster without the watch: for the time before it.
     pub(super) async fn observe(&mut self) -> Result<Observation, RunError> {
         let begun = self.now();
-        let observation = self.unless_interrupted(self.plan.loaded.subject.observe(self.cluster)).await?;
+        let observation = self.context.unless_interrupted(self.plan.loaded.subject.observe(self.cluster)).await?;
         self.next_poll = after(begun, self.plan.loaded.scenario.monitor.every.0);
         self.context.events.send(Event::Observed(Box::new(observation.clone())));
         Ok(observation)
@@ -129,24 +129,13 @@ impl Pipeline<'_> {
 
     /// Whether a place that the scenario names is this node.
     pub(super) fn is_at(&self, place: &NodeName, node: &NodeName) -> bool {
-        if place.as_str() == TARGET { self.target() == Some(node) } else { place == node }
+        if place.as_str() == TARGET { self.record.targets.contains(node) } else { place == node }
     }
 
     /// What is not as it was in the steady time, on one node.
     fn changed_readings(&self, node: &NodeName) -> ChangedReadings {
         let (Some(before), Some(now)) = (&self.steady, &self.latest) else { return ChangedReadings::default() };
-        let changed = now
-            .readings
-            .iter()
-            .filter(|reading| reading.node == *node)
-            .map(|reading| (reading, before.value(node, &reading.name)))
-            .filter(|(reading, before)| reading.value != *before);
-        let (lost, known): (Vec<_>, Vec<_>) =
-            changed.partition(|(reading, _)| reading.value.unknown_reason().is_some());
-        let line = |(reading, before): (&Reading, Value)| {
-            (reading.name.clone(), before.with_unit(reading.unit), reading.value.with_unit(reading.unit))
-        };
-        ChangedReadings { known: known.into_iter().map(line).collect(), lost: lost.len() }
+        ChangedReadings::between(before, now, node)
     }
 }
 

@@ -1,19 +1,21 @@
 //! Checks what a file says against what there is: subjects, roles, nodes, invariants, paths and words of a diagnosis.
 //! It finds every mistake at once.
 
+mod faults;
+
 use std::ops::RangeInclusive;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
-use super::entry::{FaultEntry, Pick, Target};
+use super::entry::FaultEntry;
 use super::mistake::Mistake;
 use super::model::Scenario;
 use super::tree::{Node as Part, Step, Tree};
 use super::{Check, Rubric, Scalar, TARGET, find_subject};
-use crate::cluster::{FaultKind, LoadSpec, Node};
+use crate::cluster::{LoadSpec, Node};
 use crate::diagnosis::form;
-use crate::reading::NodeName;
-use crate::subject::{self, CLUSTER, Leads, Subject, UNREACHABLE};
+use crate::grade::rubric::{GROUNDED, WHOLE};
+use crate::subject::{self, CLUSTER, Subject, UNREACHABLE};
 
 /// How many operations a second there can be.
 const RATES: RangeInclusive<u32> = 1..=1_000_000;
@@ -141,117 +143,6 @@ impl Checker<'_> {
         }
     }
 
-    fn fault(&mut self, index: usize, entry: &FaultEntry) {
-        let path = [Step::from("faults"), index.into()];
-        let acts: Vec<(FaultKind, Option<&Target>)> = entry.acts().collect();
-        for (kind, target) in &acts {
-            let path = [path[0], path[1], kind.key().into()];
-            self.amounts(&path, kind);
-            if let Some(target) = target {
-                let path = [path[0], path[1], path[2], "target".into()];
-                self.target(&path, target);
-                self.keeps_data(&path, kind, target);
-            }
-        }
-        match acts.as_slice() {
-            [] => self.say(&path, "this entry does nothing", "name what is done, such as kill, pause or partition"),
-            [_] => {}
-            [_, (second, _), ..] => {
-                let path = [path[0], path[1], second.key().into()];
-                self.say(
-                    &path,
-                    "an entry does one thing",
-                    "make it an entry of its own; entries can have the same `at`",
-                );
-            }
-        }
-        if let Some(quiet) = self.scenario.expect.quiet.filter(|quiet| entry.at >= *quiet) {
-            let message = format!("this fault is due at {}, when the quiet time of {quiet} is over", entry.at);
-            self.say(&["faults".into(), index.into(), "at".into()], message, "");
-        }
-    }
-
-    /// What is said of a fault besides its target.
-    fn amounts(&mut self, path: &[Step<'_>], kind: &FaultKind) {
-        let inner = |key: &'static str| [path, &[Step::from(key)]].concat();
-        let nothing = match kind {
-            FaultKind::Flap { up, .. } if up.0.is_zero() => "up",
-            FaultKind::Flap { down, .. } if down.0.is_zero() => "down",
-            FaultKind::Delay { by } | FaultKind::SlowDisk { by } if by.0.is_zero() => "by",
-            FaultKind::ShiftClock { by } if by.0.is_zero() => "by",
-            FaultKind::LimitCpu { cores } if *cores <= 0.0 => "cores",
-            FaultKind::LimitMemory { to } if to.0 == 0 => "to",
-            FaultKind::HotKey { rate } if rate.0 == 0 => "rate",
-            FaultKind::Partition { from, .. } => return self.others(&inner("from"), from),
-            _ => return,
-        };
-        self.say(&inner(nothing), format!("the `{nothing}` of `{}` must be more than nothing", kind.key()), "");
-    }
-
-    /// From whom a node is cut off: nodes or roles.
-    fn others(&mut self, path: &[Step<'_>], from: &[NodeName]) {
-        let roles = self.subject.manual().roles.iter().map(|role| role.name.to_owned());
-        let known: Vec<String> = roles.chain(self.nodes.iter().map(|node| node.name.0.clone())).collect();
-        for (index, name) in from.iter().enumerate().filter(|(_, name)| !known.contains(&name.0)) {
-            let path = [path, &[index.into()]].concat();
-            self.unknown(&path, "node or role", name.as_str(), known.iter().map(String::as_str));
-        }
-    }
-
-    /// Some faults mean nothing on a node that keeps no data.
-    fn keeps_data(&mut self, path: &[Step<'_>], kind: &FaultKind, target: &Target) {
-        let named = target.node.as_ref().and_then(|name| self.nodes.iter().find(|node| node.name == *name));
-        let Some(role) = named.map(|node| node.role.as_str()).or(target.role.as_deref()) else { return };
-        let known = self.subject.manual().roles.iter().find(|known| known.name == role);
-        if kind.needs_data() && known.is_some_and(|known| known.leads == Leads::OneGroup) {
-            self.say(
-                path,
-                format!("`{}` cannot be done to {role}", kind.key()),
-                "it is done to a node that keeps data",
-            );
-        }
-    }
-
-    fn target(&mut self, path: &[Step<'_>], target: &Target) {
-        let inner = |key: &'static str| [path, &[Step::from(key)]].concat();
-        match (&target.node, &target.role, target.pick) {
-            (Some(node), None, None) => {
-                let names: Vec<String> = self.nodes.iter().map(|node| node.name.0.clone()).collect();
-                if !names.contains(&node.0) {
-                    self.unknown(&inner("node"), "node", node.as_str(), names.iter().map(String::as_str));
-                }
-            }
-            (None, Some(role), Some(pick)) => match self.subject.manual().roles.iter().find(|known| known.name == role)
-            {
-                None => {
-                    self.unknown(
-                        &inner("role"),
-                        "role",
-                        role,
-                        self.subject.manual().roles.iter().map(|role| role.name),
-                    );
-                }
-                Some(known) => {
-                    let (message, help) = match (pick, known.leads) {
-                        (Pick::Leader, Leads::ManyGroups) => {
-                            (format!("there is no single leader of role {role}"), "use `most-leaders` or `random`")
-                        }
-                        (Pick::MostLeaders, Leads::OneGroup) => {
-                            (format!("role {role} has one leader only"), "use `leader` or `random`")
-                        }
-                        _ => return,
-                    };
-                    self.say(&inner("pick"), message, help);
-                }
-            },
-            _ => {
-                let role = self.subject.manual().roles.first().map_or("", |role| role.name);
-                let help = format!("{{ node: {role}0 }} or {{ role: {role}, pick: random }}");
-                self.say(path, "a target is a `node`, or a `role` with a `pick`", help);
-            }
-        }
-    }
-
     fn expect(&mut self) {
         let expect = &self.scenario.expect;
         match (expect.violations.is_empty(), &expect.quiet) {
@@ -329,7 +220,9 @@ impl Checker<'_> {
             let help = "raise `pass`, or say of a check that it is `required`";
             self.say(&["rubric".into(), "pass".into()], "with nothing needed every diagnosis passes", help);
         }
-        let schema = form::schema(self.subject, &self.nodes);
+        let mut schema = form::schema(self.subject, &self.nodes);
+        schema["properties"][GROUNDED] = json!({ "type": "number" });
+        schema["properties"][WHOLE] = json!({ "type": "object" });
         for (index, check) in rubric.checks.iter().enumerate() {
             let path = [Step::from("rubric"), "checks".into(), index.into()];
             if rubric.checks[..index].iter().any(|other| other.id == check.id) {
@@ -356,6 +249,7 @@ impl Checker<'_> {
             check.any_of.clone().map(|values| ("any_of", values)),
             check.none_of.clone().map(|values| ("none_of", values)),
             check.contains.is_some().then(|| ("contains", one(&check.contains))),
+            check.lacks.is_some().then(|| ("lacks", one(&check.lacks))),
             check.at_least.is_some().then(|| ("at_least", Vec::new())),
         ]
         .into_iter()
@@ -363,7 +257,7 @@ impl Checker<'_> {
         .collect();
         let [(test, values)] = tests.as_slice() else {
             let message = format!("the check `{}` has {} tests; it must have one", check.id, tests.len());
-            return self.say(path, message, "is, any_of, none_of, contains or at_least");
+            return self.say(path, message, "is, any_of, none_of, contains, lacks or at_least");
         };
         if matches!(*test, "any_of" | "none_of") && values.is_empty() {
             return self.say(&inner(test), "an empty list tests nothing", "");
@@ -372,7 +266,9 @@ impl Checker<'_> {
             return self.say(&inner(test), format!("`{test}` does not fit `{}`", check.path), takes);
         }
         let words: Vec<&str> = place["enum"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
-        for (index, value) in values.iter().enumerate().filter(|_| !words.is_empty() && *test != "contains") {
+        for (index, value) in
+            values.iter().enumerate().filter(|_| !words.is_empty() && !matches!(*test, "contains" | "lacks"))
+        {
             let word = value.0.as_str().unwrap_or_default();
             // Only where a node may stand can it be the target.
             if !words.contains(&word) && (word != TARGET || !words.contains(&CLUSTER)) {
@@ -427,6 +323,7 @@ fn misfit(test: &str, values: &[Scalar], place: &Json, schema: &Json) -> Option<
     let found = kind(place);
     let (fits, takes) = match test {
         "at_least" => (found == "array" || found == "number", "`at_least` tests a number or the length of a list"),
+        "lacks" => (found != "number" && found != "boolean", "`lacks` tests texts"),
         "contains" => {
             let items = kind(dereference(schema, &place["items"]));
             let fits = found == "string" || found == "array" && values.iter().all(|value| of_kind(value, &items));

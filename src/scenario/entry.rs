@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::Until;
-use crate::cluster::{Direction, FaultKind};
+use crate::cluster::{Direction, FaultKind, Signal};
 use crate::reading::NodeName;
 use crate::units::{Rate, Shift, Size, Span};
 
@@ -14,15 +14,18 @@ use crate::units::{Rate, Shift, Size, Span};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FaultEntry {
-    /// SIGKILL to the process of a node.
+    /// A signal to the process of a node, which ends it. It counts as done when the process has ended.
     #[serde(default)]
-    pub kill: Option<ToNode>,
+    pub kill: Option<Kill>,
     /// SIGTERM to the process of a node: it ends in order. It counts as done when the process has ended.
     #[serde(default)]
     pub stop: Option<ToNode>,
-    /// SIGSTOP to the process of a node: it exists and does nothing.
+    /// A node is frozen: it exists and does nothing. In containers the engine does it, and says so.
     #[serde(default)]
     pub pause: Option<ToNode>,
+    /// SIGSTOP to the process of a node: it exists and does nothing. In containers the engine says that it runs.
+    #[serde(default)]
+    pub freeze: Option<ToNode>,
     /// SIGTERM to the process of a node, which is started again when it has ended. It counts as done then.
     #[serde(default)]
     pub restart: Option<ToNode>,
@@ -50,6 +53,9 @@ pub struct FaultEntry {
     /// The kernel ends the process of a node when it takes more memory than this.
     #[serde(default)]
     pub limit_memory: Option<LimitMemory>,
+    /// A command is run in the container of a node. It counts as done when it has ended with exit code 0.
+    #[serde(default)]
+    pub exec: Option<Exec>,
     /// The clock of a node shows another time.
     #[serde(default)]
     pub shift_clock: Option<ShiftClock>,
@@ -59,6 +65,10 @@ pub struct FaultEntry {
     /// Whoever places the data stops doing so: PD's `halt-scheduling` is set. It has no target.
     #[serde(default)]
     pub halt_scheduling: Option<HaltScheduling>,
+    /// A client cuts the keys of a new table into regions before it writes anything, as a bulk load does: all of them are
+    /// empty. It has no target.
+    #[serde(default)]
+    pub split_regions: Option<SplitRegions>,
     /// When, from the end of the steady time.
     #[serde(default = "immediately")]
     pub at: Span,
@@ -81,12 +91,14 @@ impl FaultEntry {
             })
         }
         let halt = self.halt_scheduling.as_ref().map(|_| (FaultKind::HaltScheduling, None));
+        let split = self.split_regions.as_ref().map(|split| (FaultKind::SplitRegions { count: split.count }, None));
         [
-            act(self.kill.as_ref(), |to| (FaultKind::Kill, &to.target)),
+            act(self.kill.as_ref(), |to| (FaultKind::Kill { signal: to.signal }, &to.target)),
             act(self.stop.as_ref(), |to| (FaultKind::Stop, &to.target)),
             act(self.pause.as_ref(), |to| (FaultKind::Pause, &to.target)),
+            act(self.freeze.as_ref(), |to| (FaultKind::Freeze, &to.target)),
             act(self.restart.as_ref(), |to| (FaultKind::Restart, &to.target)),
-            act(self.flap.as_ref(), |to| (FaultKind::Flap { up: to.up, down: to.down }, &to.target)),
+            act(self.flap.as_ref(), |to| (FaultKind::Flap { up: to.up, down: to.down, count: to.count }, &to.target)),
             act(self.partition.as_ref(), |to| {
                 (FaultKind::Partition { from: to.from.clone(), direction: to.direction }, &to.target)
             }),
@@ -96,9 +108,13 @@ impl FaultEntry {
             act(self.fill_disk.as_ref(), |to| (FaultKind::FillDisk { leave: to.leave }, &to.target)),
             act(self.limit_cpu.as_ref(), |to| (FaultKind::LimitCpu { cores: to.cores }, &to.target)),
             act(self.limit_memory.as_ref(), |to| (FaultKind::LimitMemory { to: to.to }, &to.target)),
+            act(self.exec.as_ref(), |to| {
+                (FaultKind::Exec { command: to.command.clone(), undo: to.undo.clone() }, &to.target)
+            }),
             act(self.shift_clock.as_ref(), |to| (FaultKind::ShiftClock { by: to.by }, &to.target)),
             act(self.hot_key.as_ref(), |to| (FaultKind::HotKey { rate: to.rate }, &to.target)),
             halt,
+            split,
         ]
         .into_iter()
         .flatten()
@@ -113,6 +129,17 @@ pub struct ToNode {
     pub target: Target,
 }
 
+/// A node whose process is ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Kill {
+    /// Which node.
+    pub target: Target,
+    /// By which signal; SIGKILL if it is not said.
+    #[serde(default)]
+    pub signal: Signal,
+}
+
 /// A node that comes and goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -123,6 +150,10 @@ pub struct Flap {
     pub up: Span,
     /// How long it is down each time.
     pub down: Span,
+    /// How often it is killed; until the fault ends if it is not said.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 10000))]
+    pub count: Option<u32>,
 }
 
 /// A node that is cut off.
@@ -180,6 +211,19 @@ pub struct LimitCpu {
     pub cores: f64,
 }
 
+/// A command in a node's container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Exec {
+    /// Which node.
+    pub target: Target,
+    /// The program and its arguments. The images of servers often have no shell.
+    #[schemars(length(min = 1))]
+    pub command: Vec<String>,
+    /// What undoes it, in the same way; `[]` if nothing has to. It is also run if the command has failed.
+    pub undo: Vec<String>,
+}
+
 /// A node that is short of memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -215,7 +259,16 @@ pub struct HotKey {
 #[serde(deny_unknown_fields)]
 pub struct HaltScheduling {}
 
-/// Which node a fault is done to: one by name, or one of a role by a rule.
+/// Regions that a client makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SplitRegions {
+    /// How many.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub count: u32,
+}
+
+/// Which nodes a fault is done to: one by name, or one or more of a role by a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
@@ -228,16 +281,23 @@ pub struct Target {
     /// The rule to pick by.
     #[serde(default)]
     pub pick: Option<Pick>,
+    /// How many to pick; one if it is not said.
+    #[serde(default)]
+    pub count: Option<usize>,
 }
 
-/// The rule that picks a node of a role when the fault is due.
+/// The rule that picks nodes of a role, once, when the fault is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pick {
     /// The leader of the role's own group.
     Leader,
+    /// Any that does not lead the role's own group, by the seed.
+    NonLeader,
     /// The node that leads most.
     MostLeaders,
     /// Any, by the seed.
     Random,
+    /// Every node of the role.
+    All,
 }

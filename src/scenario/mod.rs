@@ -17,8 +17,8 @@ use crate::cluster::{Backend, Node};
 use crate::subject::{self, Subject};
 
 pub use entry::{
-    FaultEntry, FillDisk, Flap, HaltScheduling, HotKey, LimitCpu, LimitMemory, Loss, Partition, Pick, ShiftClock,
-    Slower, Target, ToNode,
+    Exec, FaultEntry, FillDisk, Flap, HaltScheduling, HotKey, Kill, LimitCpu, LimitMemory, Loss, Partition, Pick,
+    ShiftClock, Slower, SplitRegions, Target, ToNode,
 };
 pub use find::{FindError, find};
 pub use mistake::{Mistake, Place, ScenarioError};
@@ -63,8 +63,10 @@ impl Loaded {
             .filter(|(kind, _)| !kind.backends().contains(&backend))
             .map(|(kind, place)| {
                 let can: Vec<String> = kind.backends().iter().map(ToString::to_string).collect();
+                let why = kind.why_not_in_containers().filter(|_| backend == Backend::Compose);
                 let message = format!("the backend {backend} cannot do `{}`", kind.key());
-                Mistake::new(place, message).help(format!("it can be done on {}", can.join(" and ")))
+                let help = format!("it can be done on {}", can.join(" and "));
+                Mistake::new(place, message).help(why.map_or(help.clone(), |why| format!("{help}: {why}")))
             })
             .collect();
         if backend == Backend::Compose {

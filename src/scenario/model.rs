@@ -62,6 +62,10 @@ pub struct Scenario {
     pub name: String,
     /// What happens, in a few words.
     pub title: String,
+    /// A text that stands nowhere else. If it shows up in a question, the question tells the answer; if it does in an
+    /// answer, the model has learned this file.
+    #[serde(default)]
+    pub canary: Option<String>,
     /// Words to choose scenarios by.
     #[serde(default)]
     pub tags: Vec<String>,

@@ -2,6 +2,7 @@
 //!
 //! An injection is on disk, with what undoes it, before it is done.
 
+mod journal;
 mod schema;
 
 use std::path::{Path, PathBuf};
@@ -13,9 +14,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::cluster::{Backend, Fault, Undo};
 use crate::reading::NodeName;
+use crate::runner::Runner;
 
+pub use journal::Unfinished;
 use schema::MIGRATIONS;
 
 /// How long to wait for another process that writes to the same file.
@@ -63,6 +65,12 @@ pub enum StoreError {
     /// There is no such ticket.
     #[error("there is no ticket {0}")]
     NoSuchTicket(i64),
+    /// There is no such run, or it has not ended.
+    #[error("there is no run {0} that has ended")]
+    NoSuchRun(String),
+    /// Nobody could tell later whether this process is still there.
+    #[error("cannot put this process on record: {0}")]
+    Runner(#[source] std::io::Error),
     /// What was kept can't be read back.
     #[error("cannot read what is kept of {what}: {source}")]
     Json {
@@ -149,11 +157,13 @@ impl Store {
         Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
     }
 
-    /// Puts a run on record.
-    pub fn start_run(&self, run: &str, scenario: &str, backend: Backend) -> Result<(), StoreError> {
+    /// Puts a run of this process on record: what is run, and where.
+    pub fn start_run(&self, run: &str, scenario: &str, backend: &str) -> Result<(), StoreError> {
+        let runner = Runner::current().map_err(StoreError::Runner)?;
+        let written = json("a runner", &runner)?;
         self.execute(
-            "INSERT INTO runs (id, scenario, backend, process, started_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![run, scenario, backend.to_string(), std::process::id(), Timestamp::now().to_string()],
+            "INSERT INTO runs (id, scenario, backend, process, started_at, runner) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![run, scenario, backend, runner.process, Timestamp::now().to_string(), written],
         )
     }
 
@@ -166,31 +176,13 @@ impl Store {
         )
     }
 
-    /// Writes an injection down, before it is done. Returns its number.
-    pub fn write_injection(&self, run: &str, fault: &Fault, undo: &Undo, at: Timestamp) -> Result<i64, StoreError> {
-        let (fault, undo) = (json("a fault", fault)?, json("an undo", undo)?);
-        self.with(|connection| {
-            connection.query_row(
-                "INSERT INTO injections (run, fault, undo, written_at) VALUES (?1, ?2, ?3, ?4) RETURNING id",
-                params![run, fault, undo, at.to_string()],
-                |row| row.get(0),
-            )
-        })
-    }
-
-    /// Marks an injection as healed.
-    pub fn mark_healed(&self, injection: i64, at: Timestamp) -> Result<(), StoreError> {
-        self.execute("UPDATE injections SET healed_at = ?2 WHERE id = ?1", params![injection, at.to_string()])
-    }
-
-    /// What undoes the injections of a run that are not healed, the latest first.
-    pub fn unhealed(&self, run: &str) -> Result<Vec<(i64, Undo)>, StoreError> {
-        let rows: Vec<(i64, String)> = self.with(|connection| {
-            let mut statement = connection
-                .prepare("SELECT id, undo FROM injections WHERE run = ?1 AND healed_at IS NULL ORDER BY id DESC")?;
-            statement.query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    /// The record of a run that has ended.
+    pub fn record<R: DeserializeOwned>(&self, run: &str) -> Result<R, StoreError> {
+        let found: Option<String> = self.with(|connection| {
+            let query = "SELECT record FROM runs WHERE id = ?1 AND record IS NOT NULL";
+            connection.query_row(query, [run], |row| row.get(0)).optional()
         })?;
-        rows.into_iter().map(|(id, undo)| Ok((id, from_json("an undo", &undo)?))).collect()
+        from_json("a run record", &found.ok_or_else(|| StoreError::NoSuchRun(run.to_owned()))?)
     }
 
     /// Opens a ticket.
@@ -332,16 +324,15 @@ fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::FaultKind;
 
-    fn store() -> (tempfile::TempDir, Store) {
+    pub(super) fn store() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("new").join("test.db")).unwrap();
-        store.start_run("r1", "s", Backend::Embedded).unwrap();
+        store.start_run("r1", "s", "embedded").unwrap();
         (folder, store)
     }
 
-    fn at(second: i64) -> Timestamp {
+    pub(super) fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
@@ -365,18 +356,6 @@ mod tests {
         assert!(store.open_ticket("r1", "store_down", &node, "gone", at(2)).is_err());
         store.move_ticket(first, TicketState::Resolved, at(3)).unwrap();
         assert!(store.open_ticket("r1", "store_down", &node, "gone again", at(4)).unwrap() > first);
-    }
-
-    #[test]
-    fn the_journal_gives_back_what_is_not_healed() {
-        let (folder, store) = store();
-        let node = NodeName::from("tikv1");
-        let (fault, undo) = (Fault::new(FaultKind::Kill, node.clone()), Undo::Start { node });
-        let healed = store.write_injection("r1", &fault, &undo, at(1)).unwrap();
-        let left = store.write_injection("r1", &fault, &undo, at(2)).unwrap();
-        store.mark_healed(healed, at(3)).unwrap();
-        let other = Store::open(&folder.path().join("new").join("test.db")).unwrap();
-        assert_eq!(other.unhealed("r1").unwrap(), [(left, undo)]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The tables, as steps from one version to the next. A step that has been released is never changed.
 
 /// Step `n` brings a database from `user_version` n to n + 1.
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE runs (
         id         TEXT PRIMARY KEY,
         scenario   TEXT NOT NULL,
@@ -39,4 +40,10 @@ pub(super) const MIGRATIONS: &[&str] = &["
         written_at TEXT NOT NULL,
         healed_at  TEXT
     );
-"];
+",
+    "
+    ALTER TABLE runs ADD COLUMN runner TEXT;   -- crate::runner::Runner, JSON; none if an older version wrote the row
+    CREATE INDEX runs_not_ended ON runs (id) WHERE ended_at IS NULL;
+    CREATE INDEX injections_not_healed ON injections (run) WHERE healed_at IS NULL;
+",
+];

@@ -2,6 +2,7 @@
 //! is one folder here and one line in [`all`].
 
 pub mod etcd;
+mod prometheus;
 pub mod tikv;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -131,6 +133,8 @@ pub enum Scope {
 pub enum Expected {
     /// One of these words; a truth value is `true` or `false`.
     OneOf(&'static [&'static str]),
+    /// Another word than this.
+    Not(&'static str),
     /// At least this number.
     AtLeast(f64),
     /// At most this number.
@@ -226,6 +230,8 @@ pub struct Manual {
     pub categories: &'static [Term],
     /// What its operator can do, beside [`ACTIONS`].
     pub actions: &'static [Action],
+    /// The programs that its operator works with, beside [`TOOLS`].
+    pub tools: &'static [&'static str],
     /// How causes show.
     pub signatures: &'static [Signature],
     /// What an operator of it knows, for the prompt.
@@ -346,6 +352,51 @@ pub const ACTIONS: &[Action] = &[
     },
 ];
 
+/// The programs that the operator of any subject works with.
+pub const TOOLS: &[&str] = &[
+    "cat",
+    "chronyc",
+    "curl",
+    "dd",
+    "df",
+    "dig",
+    "dmesg",
+    "docker",
+    "du",
+    "fio",
+    "free",
+    "grep",
+    "iostat",
+    "ip",
+    "iptables",
+    "journalctl",
+    "kubectl",
+    "lsblk",
+    "mtr",
+    "nc",
+    "ntpq",
+    "ping",
+    "promtool",
+    "ps",
+    "smartctl",
+    "ss",
+    "ssh",
+    "systemctl",
+    "tail",
+    "tc",
+    "timedatectl",
+    "top",
+    "traceroute",
+    "uptime",
+    "vmstat",
+    "zgrep",
+];
+
+/// All programs that the operator of a subject works with.
+pub fn tools(subject: &dyn Subject) -> impl Iterator<Item = &'static str> {
+    TOOLS.iter().chain(subject.manual().tools).copied()
+}
+
 /// All causes of a subject: the common ones and its own.
 pub fn categories(subject: &dyn Subject) -> impl Iterator<Item = &'static Term> {
     CATEGORIES.iter().chain(subject.manual().categories)
@@ -367,12 +418,10 @@ pub fn nodes_of(invariant: &Invariant, nodes: &[Node]) -> Vec<NodeName> {
 
 /// Reads the state of every node's process. It is what `docker ps` would show.
 async fn observe_processes(cluster: &dyn Cluster, observation: &mut Observation) {
-    for node in cluster.nodes() {
-        let state = match cluster.process(&node.name).await {
-            Ok(state) => Value::Text(state.to_string()),
-            Err(error) => Value::unknown(error),
-        };
-        observation.push("process", &node.name, "process", state, Unit::None);
+    let states = cluster.nodes().iter().map(|node| async { (&node.name, cluster.process(&node.name).await) });
+    for (node, state) in join_all(states).await {
+        let state = state.map_or_else(Value::unknown, |state| Value::Text(state.to_string()));
+        observation.push("process", node, "process", state, Unit::None);
     }
 }
 

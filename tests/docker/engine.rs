@@ -7,9 +7,10 @@ use std::process::Command;
 use std::sync::{Condvar, Mutex};
 
 /// The image of each variable: the stand-in of `compose/images/build`, and the official one.
-const IMAGES: [(&str, [&str; 2]); 2] = [
+const IMAGES: [(&str, [&str; 2]); 3] = [
     ("OPERATOR_RUN_ETCD_IMAGE", ["operator-run/etcd:local", "gcr.io/etcd-development/etcd:v3.5.21"]),
     ("OPERATOR_RUN_PROMETHEUS_IMAGE", ["operator-run/prometheus:local", "prom/prometheus:v2.53.4"]),
+    ("OPERATOR_RUN_NETTOOLS_IMAGE", ["operator-run/nettools:local", "nicolaka/netshoot:v0.13"]),
 ];
 /// The double of each image of TiKV's Compose file, and a name for what no run may start.
 pub(crate) const DOUBLES: [(&str, &str); 5] = [
@@ -108,7 +109,7 @@ pub(crate) fn remove_all_of(run: &str) {
     }
 }
 
-fn try_docker(arguments: &[&str]) -> Result<String, String> {
+pub(crate) fn try_docker(arguments: &[&str]) -> Result<String, String> {
     let command = format!("`docker {}`", arguments.join(" "));
     let output = Command::new("docker").args(arguments).output().map_err(|error| format!("{command}: {error}"))?;
     if output.status.success() {

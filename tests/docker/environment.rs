@@ -68,7 +68,7 @@ fn the_engine_goes_away() {
     let left = super::engine::left_of(&run);
     super::engine::remove_all_of(&run);
     assert!(!left.is_empty(), "there was nothing to take down");
-    ended.assert_says(&["interrupted", "listing what the run has made", "is Docker running"]);
+    ended.assert_says(&["interrupted", "listing what runs have made", "is Docker running"]);
 }
 
 /// An image of etcd whose containers end at once.

@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::engine::{Engine, left_of, remove_all_of};
+use super::engine::{Engine, left_of};
 use super::gate::{Gate, Requests};
-use super::program::{Call, Ended, Folder, Kept, SCENARIO};
+use super::program::{Call, Ended, Folder, Kept, SCENARIO, clean};
 
 const CREATE: Requests = Requests { method: "POST", path: "/containers/create" };
 const EVENTS: Requests = Requests { method: "GET", path: "/events?" };
@@ -112,6 +112,17 @@ fn by_sigterm() {
 }
 
 #[test]
+fn by_sighup() {
+    let Some(engine) = Engine::find() else { return };
+    let folder = Folder::new();
+    let scenario = folder.scenario_with("watch: 3s", "watch: 10m");
+    let mut running = Call::new(&engine, &folder, scenario).start();
+    running.wait_for("fault ");
+    running.hang_up();
+    assert_faults(&cleaned_up(&folder, &running.end()), 1);
+}
+
+#[test]
 fn while_claude_thinks() {
     let Some(engine) = Engine::find() else { return };
     let folder = Folder::new();
@@ -180,11 +191,11 @@ fn the_second_signal_leaves_at_once() {
     let ended = running.end();
     assert!(second.elapsed() < AT_ONCE, "it took {:?} after the second signal", second.elapsed());
     ended.assert_code(130);
-    assert!(ended.error().contains("operator-run.run"), "it does not say how to find what is left:\n{ended}");
-    let run = folder.only_run().run;
-    let left = left_of(&run);
-    remove_all_of(&run);
-    assert!(!left.is_empty(), "there was nothing to take down");
+    assert!(ended.error().contains("`operator-run clean`"), "it does not say what to do about what is left:\n{ended}");
+    assert!(!left_of(&folder.only_run().run).is_empty(), "there was nothing to take down");
+    gate.open();
+    clean(&engine, &folder, &[]).assert_code(0);
+    folder.assert_nothing_left();
 }
 
 /// A call whose requests to the engine go through the gate.

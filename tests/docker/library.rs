@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use operator_run::cluster::{Backend, Fault, FaultKind, ProcessState};
 use operator_run::diagnosis::{Answer, Diagnoser, DiagnoserError, Question};
 use operator_run::reading::NodeName;
-use operator_run::run::{self, Context, Events, Plan, SnapshotPolicy, Update, Verdict};
+use operator_run::run::{self, Context, Events, Extras, Plan, SnapshotPolicy, Update, Verdict};
 use operator_run::scenario::{self, Loaded};
 use operator_run::store::Store;
 use operator_run::subject::ClusterSpec;
@@ -38,12 +38,12 @@ fn a_panic_of_the_diagnoser_heals_and_takes_down() {
 fn faults_can_be_undone_twice() {
     in_own_process("library::faults_can_be_undone_twice", async |store| {
         let run = format!("test-{}", std::process::id());
-        store.start_run(&run, "twice", Backend::Compose).unwrap();
+        store.start_run(&run, "twice", "compose").unwrap();
         let Plan { loaded, cluster, .. } = plan();
         let cluster = loaded.subject.cluster(&cluster, &run).unwrap();
         cluster.up(&CancellationToken::new()).await.unwrap();
         let node = NodeName::from("etcd1");
-        let kill = Fault::new(FaultKind::Kill, node.clone());
+        let kill = Fault::new(FaultKind::KILL, node.clone());
         let undo = kill.undo();
 
         // It is in the journal, but the runner was ended before it was done.
@@ -72,7 +72,7 @@ fn faults_can_be_undone_twice() {
 
 /// Runs a test again in a process of its own: the library reads the images from the environment, which a process cannot
 /// safely change for itself. Afterwards nothing may be left of the runs in the database.
-fn in_own_process(test: &str, body: impl AsyncFnOnce(&Store)) {
+pub(crate) fn in_own_process(test: &str, body: impl AsyncFnOnce(&Store)) {
     if let Some(database) = env::var_os(DATABASE) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         return runtime.block_on(body(&Store::open(Path::new(&database)).unwrap()));
@@ -92,11 +92,12 @@ fn in_own_process(test: &str, body: impl AsyncFnOnce(&Store)) {
     folder.assert_nothing_left();
 }
 
-fn plan() -> Plan {
+pub(crate) fn plan() -> Plan {
     let loaded: Loaded = scenario::load(Path::new(SCENARIO)).unwrap();
     let nodes = loaded.scenario.cluster.nodes.clone();
     let cluster = ClusterSpec { backend: Backend::Compose, nodes, seed: 0, load: None };
-    Plan { loaded, cluster, snapshots: SnapshotPolicy { folder: "snapshots".into(), update: Update::No } }
+    let snapshots = SnapshotPolicy { folder: "snapshots".into(), update: Update::No };
+    Plan { loaded, cluster, snapshots, extras: Extras::default() }
 }
 
 struct Panics;

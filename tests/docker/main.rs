@@ -7,9 +7,12 @@
 
 mod engine;
 mod environment;
+mod faults;
 mod gate;
 mod interrupted;
+mod killed;
 mod library;
+mod network;
 mod program;
 mod promql;
 mod scenario;

@@ -1,5 +1,6 @@
 //! The program as a person calls it: its lines as they come, signals to it, and what it leaves behind.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read};
@@ -131,15 +132,20 @@ fn processes_with(text: &str) -> Vec<String> {
 pub(crate) struct Call(Command);
 
 impl Call {
-    /// The environment is the test's own but for what would change what the program does.
+    /// A run of a scenario. The environment is the test's own but for what would change what the program does.
     pub(crate) fn new(engine: &Engine, folder: &Folder, scenario: impl AsRef<Path>) -> Self {
+        Self::of(engine, folder, &[scenario.as_ref().as_os_str()])
+    }
+
+    /// A call with these arguments.
+    pub(crate) fn of(engine: &Engine, folder: &Folder, arguments: &[&OsStr]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_operator-run"));
         for variable in ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "ANTHROPIC_MODEL", "OPERATOR_RUN_LOG", "CI"] {
             command.env_remove(variable);
         }
         command
             .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .arg(scenario.as_ref())
+            .args(arguments)
             .arg("--db")
             .arg(folder.database())
             .env("TMPDIR", folder.temporary())
@@ -168,6 +174,12 @@ impl Call {
         follow(Stream::Error, child.stderr.take().unwrap(), sender);
         Running { child, started, lines, seen: Vec::new() }
     }
+}
+
+/// Calls `operator-run clean`.
+pub(crate) fn clean(engine: &Engine, folder: &Folder, arguments: &[&str]) -> Ended {
+    let words: Vec<&OsStr> = ["clean"].iter().chain(arguments).map(OsStr::new).collect();
+    Call::of(engine, folder, &words).start().end()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,6 +234,26 @@ impl Running {
     /// What `kill` does.
     pub(crate) fn terminate(&self) {
         kill_process(self.pid(), Signal::TERM).unwrap();
+    }
+
+    /// What closing the terminal does.
+    pub(crate) fn hang_up(&self) {
+        kill_process_group(self.pid(), Signal::HUP).unwrap();
+    }
+
+    /// What `kill -9` does: to the program alone, not to what it has started. It is dead when this returns.
+    pub(crate) fn kill(self) -> Ended {
+        // It may have ended by itself.
+        let _ = kill_process(self.pid(), Signal::KILL);
+        self.end()
+    }
+
+    /// Reads what it prints for so long, or until it ends.
+    pub(crate) fn listen_for(&mut self, span: Duration) {
+        let deadline = Instant::now() + span;
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            self.seen.push(line);
+        }
     }
 
     fn pid(&self) -> Pid {

@@ -40,19 +40,20 @@ async fn answer(State(server): State<Server>, request: Request) -> ([(&'static s
 /// What a careful operator would say, read from the table of readings in the question.
 fn diagnosis(question: &str) -> Value {
     let node = question.split_once("- store_down on ").unwrap().1.split(':').next().unwrap();
+    let table = question.split_once(&format!("## What changed: {node}\n")).unwrap().1.split("\n\n").next().unwrap();
     let row = |name: &str| {
-        let cells = question.lines().map(|line| line.split(" | ").collect::<Vec<_>>());
-        let mut rows = cells.filter(|cells| cells.len() == 7 && cells[1] == node && cells[3] == name);
+        let cells = table.lines().map(|line| line.split(" | ").collect::<Vec<_>>());
+        let mut rows = cells.filter(|cells| cells.len() == 6 && cells[2] == name);
         rows.next().unwrap_or_else(|| panic!("no {name} of {node} in {question}"))
     };
     let (process, port, age) = (row("process"), row("status_port"), row("heartbeat_age"));
     let claim = |row: &[&str], claim: String| json!({ "ref": row[0], "claim": claim });
     json!({
-        "timeline": [{ "at": "+0.0 s", "event": format!("{node} is {}", process[5]) }],
+        "timeline": [{ "at": "+0.0 s", "event": format!("{node} is {}", process[4]) }],
         "evidence": [
-            claim(&process, format!("the process is {}, it was {}", process[5], process[4])),
-            claim(&port, format!("its status port is {}", port[5])),
-            claim(&age, format!("no heartbeat for {}", age[5])),
+            claim(&process, format!("the process is {}, it was {}", process[4], process[3])),
+            claim(&port, format!("its status port is {}", port[4])),
+            claim(&age, format!("no heartbeat for {}", age[4])),
         ],
         "hypotheses": [
             { "category": "process_crash", "component": node, "supporting": [process[0], port[0]], "contradicting": [],
@@ -88,6 +89,10 @@ fn word(message: Value, from: &str, to: &str) -> Value {
 
 /// Runs the scenario with Claude, and returns also what the server was sent.
 async fn run(bench: &Bench, manner: fn(Value) -> Value) -> (Outcome, RunRecord, Vec<Value>) {
+    run_with(bench, manner, &[]).await
+}
+
+async fn run_with(bench: &Bench, manner: fn(Value) -> Value, options: &[&str]) -> (Outcome, RunRecord, Vec<Value>) {
     let server = Server { manner: Manner(manner), seen: Arc::default() };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -96,7 +101,7 @@ async fn run(bench: &Bench, manner: fn(Value) -> Value) -> (Outcome, RunRecord, 
     bench.write("s.yaml", STORE_DOWN);
     let outcome = tokio::task::block_in_place(|| {
         let environment = [("ANTHROPIC_API_KEY", KEY), ("ANTHROPIC_BASE_URL", &address), ("OPERATOR_RUN_LOG", "trace")];
-        bench.run_with(&["s.yaml", "--json", "--accept"], &environment)
+        bench.run_with(&[&["s.yaml", "--json", "--accept"], options].concat(), &environment)
     });
     serving.abort();
     let record = serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {}", outcome.stderr));
@@ -148,9 +153,13 @@ async fn a_good_answer_passes() {
     assert_snapshot!(serde_json::to_string_pretty(&record.diagnoser.exchange).unwrap(), @r#"
     {
       "model": "claude-opus-5-5",
+      "effort": null,
+      "max_tokens": 16000,
       "request_id": "req_42",
       "input_tokens": 4000,
+      "cached_tokens": 0,
       "output_tokens": 900,
+      "cost_usd": 0.034,
       "attempts": 1
     }
     "#);
@@ -250,7 +259,10 @@ fn without_a_key_nothing_is_started() {
         bench.write("s.yaml", STORE_DOWN);
         let outcome = bench.run_with(&["s.yaml", "--diagnoser", "claude"], environment);
         assert_eq!((outcome.exit, outcome.stdout.as_str()), (3, ""));
-        assert_eq!(outcome.stderr, "operator-run: there is no key for the Claude API: set ANTHROPIC_API_KEY\n");
+        assert_eq!(
+            outcome.stderr,
+            "operator-run: there is no key for the Claude API: set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN)\n"
+        );
         assert!(!bench.path(".operator-run").exists());
     }
 }
@@ -265,4 +277,114 @@ fn a_key_is_not_used_where_the_baseline_is_asked_for() {
     let outcome = bench.run_with(&["s.yaml"], &environment);
     assert_eq!(outcome.exit, 3, "{}", outcome.stdout);
     assert!(outcome.stderr.contains("ANTHROPIC_BASE_URL"), "{}", outcome.stderr);
+}
+
+/// Runs the program without a key, and reads the record that it prints.
+fn record(bench: &Bench, arguments: &[&str]) -> (i32, RunRecord) {
+    let outcome = bench.run(arguments);
+    (outcome.exit, serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{error}: {}", outcome.stderr)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_answer_is_replayed_without_a_key_until_the_question_changes() {
+    let bench = Bench::empty();
+    let (outcome, recorded, _) = run_with(&bench, |message| message, &["--record", "tapes", "--effort", "low"]).await;
+    assert_eq!(outcome.exit, 0, "{}", outcome.stderr);
+    let files: Vec<_> = std::fs::read_dir(bench.path("tapes")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [cassette] = files.as_slice() else { panic!("{files:?}") };
+    let text = std::fs::read_to_string(cassette).unwrap();
+    assert!(text.contains("\"effort\": \"low\"") && !text.contains(KEY), "{text}");
+
+    let replay = ["s.yaml", "--json", "--accept", "--diagnoser", "replay", "--cassettes", "tapes"];
+    let (exit, replayed) = record(&bench, &replay);
+    assert_eq!((exit, &replayed.diagnosis), (0, &recorded.diagnosis), "{:?}", replayed.reasons);
+    assert_eq!((&replayed.diagnoser.exchange, &replayed.question), (&recorded.diagnoser.exchange, &recorded.question));
+
+    let (exit, other) = record(&bench, &[&replay[..], &["--seed", "3"]].concat());
+    assert_eq!((exit, other.verdict), (3, Verdict::Error));
+    let reason = &other.reasons[0];
+    assert!(reason.contains(".json is stale: the evidence has changed since it was recorded"), "{reason}");
+    assert!(reason.contains("--- recorded\n+++ now\n@@"), "{reason}");
+    let (_, other) = record(&bench, &[&replay[..], &["--model", "claude-haiku-5-5"]].concat());
+    assert!(
+        other.reasons[0].contains("there is no cassette of store-down by claude-haiku-5-5 in tapes"),
+        "{:?}",
+        other.reasons
+    );
+
+    bench.write("tapes/other.json", "{}");
+    let outcome = bench.run(&replay);
+    assert_eq!(outcome.exit, 3);
+    assert!(outcome.stderr.contains("tapes/other.json is no cassette: missing field"), "{}", outcome.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_could_cost_too_much_is_not_made() {
+    let (outcome, record, seen) = run_with(&Bench::empty(), |message| message, &["--max-cost", "0.01"]).await;
+    assert_eq!((outcome.exit, record.verdict, seen.len()), (3, Verdict::Error, 0));
+    assert!(
+        record.reasons[0].starts_with("no diagnosis: --max-cost is 0.01 USD: 0.0000 USD are spent"),
+        "{:?}",
+        record.reasons
+    );
+    let (outcome, _, seen) = run_with(&Bench::empty(), |message| message, &["--max-cost", "1"]).await;
+    assert_eq!((outcome.exit, seen.len()), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_diagnosed_again_without_its_cluster() {
+    let bench = Bench::empty();
+    let (_, first, _) = run_with(&bench, |message| message, &["--record-observations", "--with-baseline"]).await;
+    let (exit, again) = record(&bench, &["diagnose", &first.wall.run, "--diagnoser", "rules", "--json"]);
+    assert_eq!(
+        (exit, again.verdict, again.diagnoser.name.as_str()),
+        (0, Verdict::Pass, "rules"),
+        "{:?}",
+        again.reasons
+    );
+    assert_eq!((&again.evidence, &again.question), (&first.evidence, &first.question));
+    let baseline = first.baseline.unwrap();
+    assert_eq!((again.diagnosis, again.grade), (Some(baseline.diagnosis), Some(baseline.grade)));
+
+    let (_, unkept, _) = run(&bench, |message| message).await;
+    for (run, exit, reason) in [
+        (unkept.wall.run.as_str(), 3, "run the scenario again with --record-observations"),
+        ("none", 2, "there is no run none that has ended"),
+    ] {
+        let outcome = bench.run(&["diagnose", run, "--diagnoser", "rules"]);
+        assert_eq!(outcome.exit, exit);
+        assert!(outcome.stderr.contains(reason), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn an_option_that_would_do_nothing_is_refused() {
+    let bench = Bench::new();
+    bench.write("s.yaml", STORE_DOWN);
+    for (options, reason) in [
+        (&["--effort", "low"][..], "--effort needs --diagnoser claude, and a key"),
+        (&["--model", "m"], "--model needs --diagnoser claude, and a key"),
+        (&["--cassettes", "tapes"], "--cassettes needs --diagnoser replay"),
+        (&["--diagnoser", "replay"], "--diagnoser replay needs the folder of the cassettes: name it by --cassettes"),
+        (&["--max-cost=-1"], "it must be 0 or more"),
+    ] {
+        let outcome = bench.run(&[&["s.yaml"], options].concat());
+        assert_eq!((outcome.exit, outcome.stdout.as_str()), (2, ""), "{options:?}");
+        assert!(outcome.stderr.contains(reason), "{}", outcome.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_has_the_canary_comes_from_the_file() {
+    let manner: fn(Value) -> Value = |message| {
+        let canary = STORE_DOWN.split_once("canary: ").unwrap().1.split(' ').next().unwrap();
+        word(message, "It was killed.", canary)
+    };
+    let (outcome, record, _) = run(&Bench::empty(), manner).await;
+    assert_eq!((outcome.exit, record.verdict), (3, Verdict::Error));
+    assert!(
+        record.reasons[0].starts_with("remembered: the answer contains the scenario's canary"),
+        "{:?}",
+        record.reasons
+    );
 }

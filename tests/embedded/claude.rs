@@ -95,7 +95,9 @@ fn client(base_url: String) -> Client {
 }
 
 async fn ask(client: &Client) -> Result<Reply, ClaudeError> {
-    client.ask(&Question { system: "Be brief.", user: "Why?", schema: &json!({ "type": "object" }) }).await
+    let schema = json!({ "type": "object" });
+    let body = client.request_body(&Question { system: "Be brief.", user: "Why?", schema: &schema });
+    client.ask(&body).await?.read(4096)
 }
 
 async fn serve(answers: impl IntoIterator<Item = Scripted>) -> (Client, Script) {
@@ -146,7 +148,7 @@ async fn the_request_is_the_one_that_the_official_sdk_sends() {
         user: golden["messages"][0]["content"].as_str().unwrap(),
         schema: &golden["output_config"]["format"]["schema"],
     };
-    client.ask(&question).await.unwrap();
+    client.ask(&client.request_body(&question)).await.unwrap();
 
     let seen = script.seen.lock().unwrap();
     let [seen] = seen.as_slice() else { panic!("{} requests", seen.len()) };

@@ -50,7 +50,7 @@ fn each_image_has_its_variable_and_the_official_one_behind_it() {
     let images: BTreeSet<&str> = services(&file).map(|(_, service)| service["image"].as_str().unwrap()).collect();
     let expected = [
         "${GRAFANA_IMAGE:-grafana/grafana:11.6.0}",
-        "${OPERATOR_IMAGE:-operator:local}",
+        "${OPERATOR_IMAGE:-operator-run:local}",
         "${PD_IMAGE:-pingcap/pd:v8.5.5}",
         "${PROMETHEUS_IMAGE:-prom/prometheus:v2.53.4}",
         "${TIKV_IMAGE:-pingcap/tikv:v8.5.5}",

@@ -47,6 +47,17 @@ async fn the_cluster_is_left_as_it_must_be_whatever_breaks() {
 }
 
 #[tokio::test]
+async fn what_a_healed_fault_has_left_is_an_error() {
+    let rules = Rules::new(&TiKv, "in a test");
+    let observed = run(STORE_DOWN, &rules, Broken::HealLeaks, &CancellationToken::new()).await;
+    let record = &observed.record;
+    assert_eq!(record.leaks, ["cluster: halted scheduling was false, is true"]);
+    let reason = "left on the cluster, though every fault was undone: cluster: halted scheduling was false, is true";
+    assert_eq!((record.verdict, record.reasons.last().map(String::as_str)), (Verdict::Error, Some(reason)));
+    assert_eq!((record.clean, observed.calls.last().map(String::as_str)), (false, Some("down")));
+}
+
+#[tokio::test]
 async fn a_run_that_is_interrupted_before_it_starts_does_nothing_to_the_cluster() {
     let cancel = CancellationToken::new();
     cancel.cancel();

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 use operator_run::cluster::Backend;
 use operator_run::diagnosis::rules::Rules;
 use operator_run::report::junit;
-use operator_run::run::{Plan, RunRecord, SnapshotPolicy, Update, skipped};
+use operator_run::run::{Extras, Plan, RunRecord, SnapshotPolicy, Update, skipped};
 use operator_run::scenario;
 use operator_run::subject::ClusterSpec;
 use operator_run::subject::tikv::TiKv;
@@ -173,7 +173,7 @@ fn a_scenario_that_was_not_run_is_skipped_in_the_report() {
     let cluster =
         ClusterSpec { backend: Backend::Embedded, nodes: loaded.scenario.cluster.nodes.clone(), seed: 2, load: None };
     let snapshots = SnapshotPolicy { folder: "snapshots".into(), update: Update::No };
-    let plan = Plan { loaded, cluster, snapshots };
+    let plan = Plan { loaded, cluster, snapshots, extras: Extras::default() };
     let record = skipped(&plan, &Rules::new(&TiKv, "in a test"), "not run: <interrupted>");
     let report = Report::deserialize_from_str(&junit::write(&[record]).unwrap()).unwrap();
     let TestCaseStatus::Skipped { message, .. } = &report.test_suites[0].test_cases[0].status else {

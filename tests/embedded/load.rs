@@ -95,7 +95,7 @@ struct Row {
 
 const KILLED: Row = Row {
     name: "store-kill",
-    faults: |stores| vec![Fault::new(FaultKind::Kill, stores[0].clone())],
+    faults: |stores| vec![Fault::new(FaultKind::KILL, stores[0].clone())],
     healed_at: 70.0,
     span: 0..60,
 };
@@ -107,7 +107,7 @@ const CUT: Row = Row {
 };
 const QUORUM_LOST: Row = Row {
     name: "store-quorum-loss",
-    faults: |stores| stores[..2].iter().map(|node| Fault::new(FaultKind::Kill, node.clone())).collect(),
+    faults: |stores| stores[..2].iter().map(|node| Fault::new(FaultKind::KILL, node.clone())).collect(),
     healed_at: 70.0,
     span: 0..115,
 };
@@ -179,12 +179,12 @@ async fn the_level_at_rest_is_the_recorded_one() {
 
 #[tokio::test]
 async fn clients_feel_nothing_of_what_is_done_in_order() {
-    for (seed, fault) in [(1, FaultKind::Kill), (2, FaultKind::Stop)] {
+    for (seed, fault) in [(1, FaultKind::KILL), (2, FaultKind::Stop)] {
         let cluster = up(seed, LoadSpec::RECORDED).await;
         let start = now(&cluster);
         // PD's leader is killed; a store is stopped in order.
         let node =
-            if fault == FaultKind::Kill { pd_leader(&cluster).await } else { by_leaders(&cluster).await[0].clone() };
+            if fault == FaultKind::KILL { pd_leader(&cluster).await } else { by_leaders(&cluster).await[0].clone() };
         let fault = Fault::new(fault, node);
         cluster.inject(&fault).await.unwrap();
         sleep(&cluster, 15.0).await;
@@ -248,7 +248,7 @@ async fn operations_are_neither_lost_nor_made_up() {
     for (seed, rate) in [(5, 1), (6, 60), (7, 900)] {
         let spec = LoadSpec::new(Workload::A, rate);
         let cluster = up(seed, spec).await;
-        cluster.inject(&Fault::new(FaultKind::Kill, by_leaders(&cluster).await[0].clone())).await.unwrap();
+        cluster.inject(&Fault::new(FaultKind::KILL, by_leaders(&cluster).await[0].clone())).await.unwrap();
         sleep(&cluster, 90.0).await;
         let rows = cluster.client();
         let mut begun: BTreeMap<i64, u64> = BTreeMap::new();
@@ -310,7 +310,7 @@ async fn skewed_loads_fall_on_few_regions() {
 async fn the_same_seed_sees_the_same() {
     let see = || async {
         let cluster = up(10, LoadSpec::RECORDED).await;
-        cluster.inject(&Fault::new(FaultKind::Kill, "tikv0".into())).await.unwrap();
+        cluster.inject(&Fault::new(FaultKind::KILL, "tikv0".into())).await.unwrap();
         let fork = cluster.fork();
         sleep(&cluster, 40.0).await;
         sleep(&fork, 40.0).await;

@@ -1,6 +1,7 @@
 //! The model's `/metrics` against the recorded ones, and what its Prometheus makes of them.
 
 mod recorded_faults;
+mod recorded_load;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -102,7 +103,16 @@ async fn metrics_are_named_typed_and_labelled_as_recorded() {
             let (own, like) = (label_sets(&own, family), label_sets(like, family));
             assert!(own.is_subset(&like), "{authority}: {family}: {:?}", own.difference(&like).collect::<Vec<_>>());
         }
-        for family in ["pd_cluster_status", "pd_regions_status", "pd_cluster_health_status", "service_member_role"] {
+        for family in [
+            "pd_cluster_status",
+            "pd_hotcache_status",
+            "pd_regions_status",
+            "pd_cluster_health_status",
+            "pd_scheduler_store_status",
+            "process_cpu_seconds_total",
+            "service_member_role",
+            "tikv_raftstore_log_lag_bucket",
+        ] {
             assert_eq!(own.samples.contains_key(family), like.samples.contains_key(family), "{authority}: {family}");
             if own.samples.contains_key(family) {
                 assert_eq!(label_sets(&own, family), label_sets(like, family), "{authority}");
@@ -151,7 +161,7 @@ async fn a_killed_store_ends_its_series_and_shows_in_the_alerts() {
     assert!(ups.values().all(|value| value == "1"), "{ups:?}");
     assert_eq!(query(&cluster, "sum(tikv_raftstore_region_count{type='leader'})", "").await[""], "24");
 
-    cluster.inject(&Fault::new(FaultKind::Kill, "tikv1".into())).await.unwrap();
+    cluster.inject(&Fault::new(FaultKind::KILL, "tikv1".into())).await.unwrap();
     cluster.clock().sleep(Duration::from_secs(45)).await;
     let ups = query(&cluster, "up{job='tikv'}", "instance").await;
     assert_eq!(ups["tikv1:20180"], "0");
@@ -178,7 +188,7 @@ async fn a_killed_store_ends_its_series_and_shows_in_the_alerts() {
 async fn a_new_pd_leader_has_the_gauges() {
     let cluster = up().await;
     let (before, _) = pd_leader(&cluster).await;
-    cluster.inject(&Fault::new(FaultKind::Kill, before.as_str().into())).await.unwrap();
+    cluster.inject(&Fault::new(FaultKind::KILL, before.as_str().into())).await.unwrap();
     cluster.clock().sleep(Duration::from_mins(1)).await;
     let survivor = ["pd0", "pd1", "pd2"].into_iter().find(|name| *name != before).unwrap();
     let answer = get(&cluster, &format!("{survivor}:2379"), "/pd/api/v1/leader").await;
@@ -290,7 +300,7 @@ async fn scrapes_are_the_same_each_time_and_change_nothing() {
     let path = "/api/v1/query?query=%7Bjob!=%22%22%7D";
     assert_eq!(get(&left, "prometheus:9090", path).await, get(&right, "prometheus:9090", path).await);
     let fork = left.fork();
-    left.inject(&Fault::new(FaultKind::Kill, "tikv1".into())).await.unwrap();
+    left.inject(&Fault::new(FaultKind::KILL, "tikv1".into())).await.unwrap();
     left.clock().sleep(Duration::from_secs(30)).await;
     assert_eq!(get(&fork, "prometheus:9090", path).await, get(&right, "prometheus:9090", path).await);
 }

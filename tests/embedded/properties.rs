@@ -54,8 +54,7 @@ fn bundle(value: f64) -> Bundle {
         tickets: Vec::new(),
         columns: [-10.0, 0.0, 10.0],
         readings: vec![row],
-        logs: Vec::new(),
-        logs_left_out: 0,
+        ..Bundle::default()
     }
 }
 
@@ -132,7 +131,7 @@ proptest! {
     fn a_number_is_grounded_as_it_is_shown_and_rounded(value in 0.1..10_000.0_f64, places in 0_usize..6) {
         let grounded = |number: &str| {
             let claim = format!("tikv1 rose from 1 s to {number} s.");
-            grounding::check(&diagnosis(claim), &bundle(value)).ungrounded.is_empty()
+            grounding::check(&diagnosis(claim), &bundle(value), &TiKv).ungrounded.is_empty()
         };
         let shown = Value::from(value).to_string();
         prop_assert!(grounded(&shown));
@@ -151,7 +150,7 @@ proptest! {
     #[test]
     fn a_score_lies_between_0_and_1_and_one_more_met_check_never_lowers_it(checks in checks(), pass in 0.0..=1.0_f64) {
         let diagnosis = diagnosis(String::new());
-        let score = |checks: Vec<Check>| grade(&Rubric { pass, checks }, &diagnosis, None).unwrap();
+        let score = |checks: Vec<Check>| grade(&Rubric { pass, checks }, &diagnosis, 1.0, &[]).unwrap();
         let before = score(checks.clone());
         prop_assert!((0.0..=1.0).contains(&before.score), "{}", before.score);
         prop_assert_eq!(before.checks.len(), checks.len());

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use operator_run::clock::{Clock, after};
 use operator_run::cluster::embedded::promql::{self, Element, Query, Storage, number};
-use operator_run::cluster::{Cluster, ClusterError, Fault, LogLine, Node, ProcessState, Undo};
+use operator_run::cluster::{Cluster, ClusterError, Fault, Fingerprint, LogLine, Node, ProcessState, Undo};
 use operator_run::http::{Http, HttpError, Request, Response};
 use operator_run::reading::NodeName;
 use serde_json::{Value, json};
@@ -140,6 +140,8 @@ impl Recording {
         let hot = self.hot.iter().rfind(|hot| hot["t"].as_f64().is_none_or(|t| t <= at));
         match (path, hot) {
             ("/hotspot/regions/write", Some(hot)) => Some(hot["hotspot/regions/write"].to_string()),
+            ("/hotspot/stores", Some(hot)) => Some(hot["hotspot/stores"].to_string()),
+            ("/regions/writeflow?limit=1", Some(hot)) => Some(hot["regions/writeflow?limit=2"].to_string()),
             // Only of writes was it asked.
             ("/hotspot/regions/read", Some(_)) => None,
             // Once they are removed by force; what PD then said of the stores was recorded at the end.
@@ -150,6 +152,9 @@ impl Recording {
                 Some(stores.to_string())
             }
             ("/stores?state=2", _) => Some(json!({ "stores": [] }).to_string()),
+            ("/regions/writeflow?limit=1", None) => {
+                Some(self.rest["/regions/writeflow?limit=2"]["body"].as_str().unwrap().to_owned())
+            }
             ("/checker/rule", _) => Some(self.rest["/checker/replica"]["body"].as_str().unwrap().to_owned()),
             _ => self.rest[path]["body"].as_str().map(str::to_owned),
         }
@@ -256,6 +261,10 @@ impl Cluster for Recording {
 
     async fn heal(&self, undo: &Undo) -> Result<(), ClusterError> {
         Err(not_recorded(&undo.to_string()))
+    }
+
+    async fn fingerprint(&self) -> Result<Fingerprint, ClusterError> {
+        Err(not_recorded("the state of the containers"))
     }
 
     async fn logs(&self, since: Timestamp) -> Result<Vec<LogLine>, ClusterError> {

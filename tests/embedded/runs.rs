@@ -79,7 +79,7 @@ fn the_record_says_what_happened() {
     assert_eq!((exit, record.verdict, record.reasons.as_slice()), (0, Verdict::Pass, [].as_slice()));
 
     let [injection] = record.injections.as_slice() else { panic!("{:?}", record.injections) };
-    assert_eq!(injection.fault.kind(), &FaultKind::Kill);
+    assert_eq!(injection.fault.kind(), &FaultKind::KILL);
     let target = injection.fault.node().unwrap();
     let [violation, felt] = record.violations.as_slice() else { panic!("{:?}", record.violations) };
     assert_eq!((felt.invariant.as_str(), felt.expectation), ("client_errors", Expectation::Allowed));

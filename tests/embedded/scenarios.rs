@@ -63,8 +63,9 @@ fn refusal(subject: &str, faults: &str) -> String {
 
 #[test]
 fn a_fault_that_the_backend_cannot_do_is_refused_with_its_line() {
-    let said = refusal("etcd", "  - kill: { target: { node: etcd0 } }\n  - partition: { target: { node: etcd1 } }\n");
-    for expected in ["one.yaml:6:", "the backend compose cannot do `partition`", "it can be done on embedded"] {
+    let said =
+        refusal("etcd", "  - kill: { target: { node: etcd0 } }\n  - slow_disk: { target: { node: etcd1 }, by: 1s }\n");
+    for expected in ["one.yaml:6:", "the backend compose cannot do `slow_disk`", "it can be done on embedded"] {
         assert!(said.contains(expected), "{said}");
     }
     assert!(!said.contains("`kill`"), "{said}");

@@ -97,7 +97,7 @@ async fn a_hung_node_hangs_and_a_dead_one_refuses_until_it_is_back() {
     cluster.heal(&Undo::Resume { node: "tikv1".into() }).await.unwrap();
     assert_eq!(waiting.await.unwrap().unwrap(), "");
 
-    cluster.inject(&Fault::new(FaultKind::Kill, "tikv1".into())).await.unwrap();
+    cluster.inject(&Fault::new(FaultKind::KILL, "tikv1".into())).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(client().get(&status).send().await.unwrap_err().is_connect());
     cluster.heal(&Undo::Start { node: "tikv1".into() }).await.unwrap();

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use operator_run::clock::Clock;
-use operator_run::cluster::{Backend, Cluster, ClusterError, Fault, FaultKind, LogLine, Node, ProcessState, Undo};
+use operator_run::cluster::{
+    Backend, Cluster, ClusterError, Fault, FaultKind, Fingerprint, LogLine, Node, ProcessState, Undo,
+};
 use operator_run::diagnosis::Diagnoser;
 use operator_run::http::Http;
 use operator_run::reading::{NodeName, Observation};
-use operator_run::run::{self, Context, Event, Events, Plan, RunRecord, SnapshotPolicy, Update};
+use operator_run::run::{self, Context, Event, Events, Extras, Plan, RunRecord, SnapshotPolicy, Update};
 use operator_run::scenario;
 use operator_run::store::Store;
 use operator_run::subject::tikv::TiKv;
@@ -30,6 +32,8 @@ pub(crate) enum Broken {
     Effect,
     Observe,
     Heal,
+    /// It undoes the fault and does another one.
+    HealLeaks,
     Down,
 }
 
@@ -73,7 +77,7 @@ pub(crate) async fn run(
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let events = Events::new(sender);
     let context = Context { diagnoser, store: &store, events: &events, cancel };
-    let record = run::run(&Plan { loaded, cluster, snapshots }, context).await;
+    let record = run::run(&Plan { loaded, cluster, snapshots, extras: Extras::default() }, context).await;
 
     let mut seen = Vec::new();
     while let Ok(event) = receiver.try_recv() {
@@ -146,7 +150,7 @@ impl Cluster for SpyCluster {
         self.call("up", Broken::Up)?;
         self.model.up(cancel).await?;
         if self.spy.broken == Broken::Unwell {
-            self.model.inject(&Fault::new(FaultKind::Kill, NodeName::from("tikv0"))).await?;
+            self.model.inject(&Fault::new(FaultKind::KILL, NodeName::from("tikv0"))).await?;
         }
         Ok(())
     }
@@ -174,9 +178,17 @@ impl Cluster for SpyCluster {
             Undo::Start { node } => format!("start {node}"),
             Undo::Resume { node } => format!("resume {node}"),
             Undo::Lift { fault } => format!("lift {fault}"),
+            Undo::RestoreCpu { .. } | Undo::RestoreMemory { .. } => undo.to_string(),
         };
         self.call(call, Broken::Heal)?;
+        if self.spy.broken == Broken::HealLeaks {
+            self.model.inject(&Fault::of_cluster(FaultKind::HaltScheduling)).await?;
+        }
         self.model.heal(undo).await
+    }
+
+    async fn fingerprint(&self) -> Result<Fingerprint, ClusterError> {
+        self.model.fingerprint().await
     }
 
     async fn logs(&self, since: Timestamp) -> Result<Vec<LogLine>, ClusterError> {

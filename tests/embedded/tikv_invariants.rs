@@ -28,7 +28,7 @@ fn observation(changes: &[(&str, &str, Value)]) -> Observation {
             observation.push("test", &node.into(), name, value, Unit::None);
         }
     }
-    let cluster: [(&str, Value); 8] = [
+    let cluster: [(&str, Value); 10] = [
         ("pd_leader", "pd0".into()),
         ("miss_peer_regions", 0.0.into()),
         ("down_peer_regions", 0.0.into()),
@@ -37,6 +37,8 @@ fn observation(changes: &[(&str, &str, Value)]) -> Observation {
         ("switched_off", "nothing".into()),
         ("operators", 0.0.into()),
         ("leaders_moved_on_purpose", false.into()),
+        ("empty_regions", 24.0.into()),
+        ("merge_limit", 0.0.into()),
     ];
     for (name, value) in cluster {
         observation.push("test", &CLUSTER.into(), name, value, Unit::None);
@@ -118,6 +120,28 @@ fn bounds_on_a_store() {
 }
 
 #[test]
+fn a_link_is_down_when_two_stores_that_are_heard_miss_each_other() {
+    let misses = |node: &'static str, names: &str| (node, "cannot_reach", text(names));
+    let both = [misses("tikv0", "tikv1"), misses("tikv1", "tikv0"), misses("tikv2", "none")];
+    let found = |node: &str, more: &[(&str, &str, Value)]| finding("store_link_down", node, &[more, &both].concat());
+    for (node, expected) in [("tikv0", "violated"), ("tikv1", "violated"), ("tikv2", "holds")] {
+        assert_eq!(found(node, &[]), expected, "{node}");
+    }
+    // One that is gone is missed, and does not miss the others while it is heard.
+    assert_eq!(found("tikv0", &[misses("tikv1", "none")]), "holds");
+    for (reading, value) in [("store_state", "Disconnected"), ("status_port", "timed_out")] {
+        let gone = ("tikv1", reading, text(value));
+        assert_eq!(
+            (found("tikv0", std::slice::from_ref(&gone)), found("tikv1", &[gone])),
+            ("holds", "unknown"),
+            "{reading}"
+        );
+    }
+    let unread = ("tikv0", "cannot_reach", Value::unknown("no log"));
+    assert_eq!((found("tikv0", std::slice::from_ref(&unread)), found("tikv1", &[unread])), ("unknown", "holds"));
+}
+
+#[test]
 fn space_is_low_as_pd_says_it_is() {
     let space = |share: f64, available: &str| [("available_share", Value::from(share)), ("available", text(available))];
     on_a_store("low_disk_space", &space(0.21, "4.2GiB"), "holds");
@@ -181,6 +205,14 @@ fn what_pd_keeps_in_order() {
     on_the_cluster("scheduling_stuck", &idle, "violated");
     on_the_cluster("scheduling_stuck", &[&idle[..], &[(CLUSTER, "operators", 1.0.into())]].concat(), "holds");
     on_the_cluster("scheduling_stuck", &[&idle[..], &[("tikv1", "store_state", text("Down"))]].concat(), "holds");
+
+    on_the_cluster("empty_regions", &[], "holds");
+    let many = [(CLUSTER, "empty_regions", Value::from(101.0))];
+    on_the_cluster("empty_regions", &many, "violated");
+    on_the_cluster("empty_regions", &[&many[..], &[(CLUSTER, "merge_limit", 8.0.into())]].concat(), "holds");
+    let silent = (CLUSTER, "merge_limit", Value::unknown("no answer"));
+    on_the_cluster("empty_regions", &[&many[..], &[silent]].concat(), "unknown");
+    on_the_cluster("empty_regions", &[(CLUSTER, "empty_regions", Value::unknown("no answer"))], "unknown");
 
     on_the_cluster("client_errors", &[(CLUSTER, "client_error_share", 0.009.into())], "holds");
     on_the_cluster("client_errors", &[(CLUSTER, "client_error_share", 0.02.into())], "violated");

@@ -58,7 +58,7 @@ pub(crate) async fn most_leaders(cluster: &EmbeddedCluster) -> String {
 }
 
 pub(crate) fn kill(node: &str) -> Fault {
-    Fault::new(FaultKind::Kill, node.into())
+    Fault::new(FaultKind::KILL, node.into())
 }
 
 pub(crate) async fn wait(cluster: &EmbeddedCluster, seconds: f64) {

@@ -115,3 +115,13 @@ async fn logs_tell_of_elections_and_of_lost_majorities() {
     let elections = readings("store-quorum-loss", "tikv0", "elections").await;
     assert!(most(&elections, 30.0, 60.0).is_some_and(|most| most >= 20.0), "{elections:?}");
 }
+
+/// Two minutes before PD lists the region as hot.
+#[tokio::test]
+async fn the_flow_of_a_hot_region_shows_with_its_next_heartbeat() {
+    let share = readings("hot-region", "tikv0", "written_share").await;
+    assert!(most(&share, -10.0, 52.0).is_some_and(|most| most < 0.1), "{share:?}");
+    let shown = share.iter().find(|(_, share)| share.is_some_and(|share| share >= 0.5)).unwrap();
+    assert_eq!(*shown, (52.03, Some(0.69)));
+    assert_eq!(most(&readings("hot-region", "tikv1", "written_share").await, 52.0, 200.0), Some(0.0));
+}

@@ -1,6 +1,7 @@
 //! What operators do about a fault, on the model: each remedy does what it should, and what is dangerous does harm.
 
 mod membership;
+mod merging;
 mod processes;
 mod recorded;
 

@@ -84,6 +84,53 @@ fn faults_are_done_when_they_are_due() {
     assert!(record.injections.iter().all(|one| one.healed.is_some()));
 }
 
+/// The violation is expected on each target, and the rubric takes any of them.
+#[test]
+fn a_fault_is_done_to_each_of_its_targets() {
+    let faults = "faults:\n  - kill: { target: { role: pd, pick: non-leader, count: COUNT } }\n";
+    let expect = "{ violations: [{ invariant: pd_member_down, on: target, within: 60s }], allow: [pd_no_leader, client_errors, subject_unreachable] }";
+    let target = "{ id: component, path: root_cause.component, is: target, required: true }";
+    for count in [1, 2] {
+        let scenario = scenario(&faults.replace("COUNT", &count.to_string()), expect)
+            .replace("{ id: cause, path: root_cause.category, is: process_crash }", target);
+        let (exit, record) = Bench::empty().record(&scenario, &["--accept"]);
+        assert_eq!((exit, record.injections.len()), (0, count), "{:?}", record.reasons);
+        let mut down = fired(&record);
+        down.retain(|(invariant, _)| *invariant == "pd_member_down");
+        assert_eq!(down.len(), count);
+        for injection in &record.injections {
+            let node = injection.fault.node().unwrap().as_str();
+            assert!(down.contains(&("pd_member_down", node)), "{node}");
+            assert_eq!(injection.picked, "at random from the pd nodes that do not lead, by seed 7");
+            assert!(injection.done == record.injections[0].done && injection.healed.is_some());
+        }
+    }
+    // One of them is not down in time: that is said of each.
+    let expect = "{ violations: [{ invariant: store_down, on: target, within: 2s }] }";
+    let (exit, record) = run("faults:\n  - kill: { target: { role: tikv, pick: most-leaders, count: 2 } }\n", expect);
+    let nodes: Vec<&str> = record.injections.iter().map(|one| one.fault.node().unwrap().as_str()).collect();
+    let missed = |node: &str| format!("not detected: store_down on {node} within 2s");
+    assert_eq!((exit, record.reasons), (1, nodes.iter().map(|node| missed(node)).collect()));
+}
+
+/// Those that are cut off together still see each other.
+#[test]
+fn targets_that_are_cut_off_stay_together() {
+    let faults = "faults:\n  - partition: { target: { role: tikv, pick: random, count: 2 }, from: [tikv, pd] }\n";
+    let expect = "{ violations: [{ invariant: store_down, on: target, within: 60s }], allow: [region_unavailable, client_errors] }";
+    let (_, record) = run(faults, expect);
+    let targets: Vec<&NodeName> = record.injections.iter().filter_map(|one| one.fault.node()).collect();
+    assert_eq!(
+        (targets.len(), fired(&record).iter().filter(|(invariant, _)| *invariant == "store_down").count()),
+        (2, 2)
+    );
+    let missed = |names: &str| targets.iter().any(|target| names.split(", ").any(|name| name == target.as_str()));
+    for row in record.evidence.unwrap().readings.iter().filter(|row| row.name == "cannot_reach") {
+        let names = row.after.text().unwrap_or_default();
+        assert_eq!(missed(names), !targets.contains(&&row.node), "{}: {names}", row.node);
+    }
+}
+
 #[test]
 fn a_fault_that_is_due_after_the_detection_is_done_all_the_same() {
     let faults = format!("{KILL_STORE}  - kill: {{ target: {{ node: pd0 }} }}\n    at: 50s\n");
@@ -108,7 +155,7 @@ fn a_fault_ends_after_its_span_though_nothing_was_detected() {
     let faults = format!("{KILL_STORE}    until: 8s\n");
     let (exit, record) = run(&faults, "{ violations: [{ invariant: store_down, on: target, within: 30s }] }");
     assert_eq!((exit, fired(&record)), (1, vec![]));
-    assert_eq!(record.reasons, ["not detected: store_down on target within 30s"]);
+    assert_eq!(record.reasons, ["not detected: store_down on tikv1 within 30s"]);
     let injection = &record.injections[0];
     assert_eq!(span_between(injection.done, injection.healed.unwrap()), Duration::from_secs(8));
 }

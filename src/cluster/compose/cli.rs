@@ -6,17 +6,21 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use serde_yaml::Value as Yaml;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::project::{Addition, ProjectFolder};
-use super::{ClusterError, HOST_VARIABLE, Interrupted, USUAL_HOST};
+use super::{ClusterError, HOST_VARIABLE, Interrupted, USUAL_HOST, runner_label};
 
 /// Names the command to use, such as `docker compose`.
 const COMMAND_VARIABLE: &str = "OPERATOR_RUN_COMPOSE";
 /// What the Compose file calls the run's id.
 const RUN_VARIABLE: &str = "OPERATOR_RUN_ID";
+/// What it calls the process that runs it.
+const RUNNER_VARIABLE: &str = "OPERATOR_RUN_RUNNER";
+/// Ends the CLI and all that it has started when this process ends, also by SIGKILL: the other end of its standard input
+/// is then closed. It must not go on to make containers which nobody knows of any more.
+const LEASH: &str = r#"exec 3<&0; { cat <&3; kill -KILL 0; } >/dev/null 2>&1 & exec "$@" 3<&- </dev/null"#;
 /// How long an interrupted CLI may take to stop what it is doing.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -26,6 +30,7 @@ pub(super) struct Compose<'a> {
     words: Vec<String>,
     files: Vec<PathBuf>,
     run: &'a str,
+    runner: String,
 }
 
 /// Why containers were not created or started.
@@ -57,7 +62,7 @@ impl<'a> Compose<'a> {
                 && output.status.success()
             {
                 tracing::info!("{candidate} {}", String::from_utf8_lossy(&output.stdout).trim());
-                return Ok(Self { words, files: vec![folder.file()], run });
+                return Ok(Self { words, files: vec![folder.file()], run, runner: runner_label()? });
             }
         }
         Err(ClusterError::environment(
@@ -73,16 +78,16 @@ impl<'a> Compose<'a> {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]).args(["-p", &format!("operator-run-{}", self.run)]);
+        let mut command = Command::new("sh");
+        command.args(["-c", LEASH, "sh"]).args(&self.words).args(["-p", &format!("operator-run-{}", self.run)]);
         command.args(self.files.iter().flat_map(|file| [OsStr::new("-f"), file.as_os_str()]));
-        command.env(RUN_VARIABLE, self.run);
+        command.env(RUN_VARIABLE, self.run).env(RUNNER_VARIABLE, &self.runner);
         // The CLI could follow a context of its own to another engine than ours.
         let host = std::env::var(HOST_VARIABLE).ok().filter(|host| !host.is_empty());
         command.env(HOST_VARIABLE, host.unwrap_or_else(|| USUAL_HOST.to_owned())).env_remove("DOCKER_CONTEXT");
         // Its own process group: a Ctrl-C at the terminal is for the runner, which then takes everything down in order.
         command.process_group(0).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -119,8 +124,9 @@ impl<'a> Compose<'a> {
     ) -> Result<(), UpError> {
         let step = format!("{} up", self.words.join(" "));
         let failed = |error: std::io::Error| ClusterError::environment(&step, error, "");
-        let child = command.spawn().map_err(failed)?;
+        let mut child = command.spawn().map_err(failed)?;
         let group = child.id();
+        let _leash = child.stdin.take();
         let mut output = Box::pin(child.wait_with_output());
         tokio::select! {
             biased;
@@ -135,17 +141,6 @@ impl<'a> Compose<'a> {
                 Err(ClusterError::environment(step, reason, "pull the images beforehand").into())
             }
         }
-    }
-
-    /// The images of some services, with the variables of the environment filled in. None if that can't be told.
-    pub(super) async fn images(&self, services: impl IntoIterator<Item = &str>) -> Vec<String> {
-        let Ok(output) = self.command().arg("config").output().await else { return Vec::new() };
-        let config: Yaml = serde_yaml::from_slice(&output.stdout).unwrap_or_default();
-        let image = |service: &str| Some(config["services"][service]["image"].as_str()?.to_owned());
-        let mut images: Vec<String> = services.into_iter().filter_map(image).collect();
-        images.sort();
-        images.dedup();
-        images
     }
 }
 

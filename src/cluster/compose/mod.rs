@@ -3,40 +3,48 @@
 //! The Compose CLI brings the cluster up; everything else goes through the Engine's API. Containers, networks and volumes
 //! are found by the run's label, never by name, and nothing without that label is ever touched.
 
+mod agent;
 mod cli;
 mod endpoint;
+mod engine;
 mod faults;
+mod fingerprint;
 mod project;
 pub mod sweep;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::errors::Error as DockerError;
-use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum};
-use bollard::query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder};
+use bollard::models::{ContainerStateStatusEnum, HealthStatusEnum};
+use bollard::query_parameters::{EventsOptionsBuilder, LogsOptionsBuilder};
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Cluster, ClusterError, Fault, FaultKind, LogLine, Node, ProcessState, Undo};
+use super::{Cluster, ClusterError, Fault, Fingerprint, LogLine, Node, ProcessState, Undo};
 use crate::clock::{Clock, Interrupted, SystemClock};
 use crate::http::{Http, Request};
 use crate::reading::NodeName;
+use crate::runner::Runner;
 
 use cli::{Compose, UpError};
 use endpoint::ComposeHttp;
+pub use engine::connect;
+use engine::{Engine, HOST_VARIABLE, engine_error, run_filter};
+use faults::Faults;
 pub use project::{Addition, Project};
 use project::{ProjectFolder, Service};
+pub use project::{RunFolder, run_folders};
 
 /// The label that all a run creates carries; its value is the run's id.
 pub const RUN_LABEL: &str = "operator-run.run";
-/// Names the engine, for the Compose CLI and for us.
-const HOST_VARIABLE: &str = "DOCKER_HOST";
+/// The label with the process that runs it: a [`Runner`] as JSON.
+pub const RUNNER_LABEL: &str = "operator-run.runner";
 /// The engine where nothing is said.
 const USUAL_HOST: &str = "unix:///var/run/docker.sock";
 /// The label with a container's node name.
@@ -58,8 +66,8 @@ const LATE_CREATION: Duration = Duration::from_millis(500);
 /// A cluster of containers.
 #[derive(Debug)]
 pub struct ComposeCluster {
-    docker: Docker,
-    run: String,
+    engine: Engine,
+    faults: Faults,
     folder: ProjectFolder,
     nodes: Vec<Node>,
     /// What to ask the nodes whose containers have no health check of their own.
@@ -70,41 +78,23 @@ pub struct ComposeCluster {
     addition: Option<Addition>,
     clock: SystemClock,
     http: ComposeHttp,
+    images: BTreeSet<String>,
     /// Whether the CLI was begun and did not end well: what it has asked for may still be made.
     half_made: AtomicBool,
-}
-
-/// Whether an engine's address is that of another machine.
-fn is_remote(host: &str) -> bool {
-    let Some((scheme, rest)) = host.split_once("://") else { return false };
-    let local = ["localhost", "127.", "[::1]"].iter().any(|name| rest.starts_with(name));
-    matches!(scheme, "tcp" | "http" | "https" | "ssh") && !local
-}
-
-/// Connects to the engine that the environment names (`DOCKER_HOST`), else to the local one.
-pub fn connect() -> Result<Docker, ClusterError> {
-    if let Some(host) = std::env::var(HOST_VARIABLE).ok().filter(|host| is_remote(host)) {
-        let reason = format!("{HOST_VARIABLE} is {host}, and ports are published on loopback there, not here");
-        return Err(ClusterError::environment(
-            "connecting to Docker",
-            reason,
-            "run on that machine, or on a local engine",
-        ));
-    }
-    Docker::connect_with_defaults().map_err(|error| engine_error("connecting to Docker", &error))
 }
 
 impl ComposeCluster {
     /// A cluster of a project, not yet up, for the run with this id.
     pub fn new(project: &'static Project, run: &str) -> Result<Self, ClusterError> {
-        let docker = connect()?;
+        let engine = Engine { docker: connect()?, run: run.to_owned() };
         let services = project.services()?;
         let ready = services.iter().filter_map(|service| Some((service.node.name.clone(), service.ready.clone()?)));
-        let http = ComposeHttp::new(docker.clone(), run)?;
+        let http = ComposeHttp::new(engine.clone())?;
         let folder = ProjectFolder::create(project, run)?;
+        let names = services.iter().map(|service| service.node.name.clone()).collect();
         Ok(Self {
-            docker,
-            run: run.to_owned(),
+            faults: Faults::new(engine.clone(), names),
+            engine,
             folder,
             ready: ready.collect(),
             nodes: services.into_iter().map(|service: Service| service.node).collect(),
@@ -112,6 +102,7 @@ impl ComposeCluster {
             addition: None,
             clock: SystemClock::start(),
             http,
+            images: project.images(None)?,
             half_made: AtomicBool::new(false),
         })
     }
@@ -134,26 +125,22 @@ impl ComposeCluster {
         if let (Err(UpError::Limits(error)), Some(file)) = (&outcome, self.folder.low_limits()) {
             tracing::info!("{error}; once more with low limits");
             // Compose v1 cannot recreate containers on newer engines.
-            sweep::sweep(&self.docker, &self.run).await?;
+            sweep::sweep(&self.engine.docker, &self.engine.run).await?;
             compose.add_file(file);
             outcome = compose.up(self.services(), UP_WITHIN, cancel).await;
         }
         match outcome {
             Ok(()) => Ok(()),
-            Err(UpError::Limits(error) | UpError::Other(error)) => Err(self.explain(error, compose).await),
+            Err(UpError::Limits(error) | UpError::Other(error)) => Err(self.explain(error).await),
         }
     }
 
-    async fn inspect(&self, node: &NodeName) -> Result<ContainerInspectResponse, ClusterError> {
-        inspect(&self.docker, &self.run, node).await
-    }
-
     /// Says of a failed start that an image is missing, if one is: the CLI's own words for it differ.
-    async fn explain(&self, error: ClusterError, compose: &Compose<'_>) -> ClusterError {
+    async fn explain(&self, error: ClusterError) -> ClusterError {
         let ClusterError::Environment { step, reason, .. } = &error else { return error };
-        for image in compose.images(self.services()).await {
+        for image in &self.images {
             if let Err(DockerError::DockerResponseServerError { status_code: 404, .. }) =
-                self.docker.inspect_image(&image).await
+                self.engine.docker.inspect_image(image).await
             {
                 let reason = format!("the image {image} is missing and was not pulled: {reason}");
                 let advice = "name another in the variables of the Compose file (compose/README.md), or make stand-ins by \
@@ -168,9 +155,9 @@ impl ComposeCluster {
     async fn wait_healthy(&self, since: Timestamp) -> Result<(), ClusterError> {
         let options = EventsOptionsBuilder::default()
             .since(&since.as_second().to_string())
-            .filters(&HashMap::from([("label", vec![run_filter(&self.run)])]))
+            .filters(&HashMap::from([("label", vec![run_filter(&self.engine.run)])]))
             .build();
-        let mut events = Box::pin(self.docker.events(Some(options)));
+        let mut events = Box::pin(self.engine.docker.events(Some(options)));
         let ask_again = if self.ready.is_empty() { Duration::MAX } else { ASK_EVERY };
         loop {
             let waiting = self.not_healthy().await?;
@@ -200,7 +187,7 @@ impl ComposeCluster {
 
     /// Why a node is not healthy: by its own health check, or by what it answers. None if it is.
     async fn why_not_healthy(&self, node: &NodeName) -> Result<Option<String>, ClusterError> {
-        let state = self.inspect(node).await?.state.unwrap_or_default();
+        let state = self.engine.inspect(node).await?.state.unwrap_or_default();
         if state.status == Some(ContainerStateStatusEnum::EXITED) {
             let code = state.exit_code.unwrap_or(-1);
             let reason = format!("{node} ended with exit code {code}: {}", self.last_words(node).await);
@@ -223,10 +210,10 @@ impl ComposeCluster {
     }
 
     async fn node_logs(&self, node: &NodeName, since: Timestamp) -> Result<Vec<LogLine>, ClusterError> {
-        let container = container_id(&self.docker, &self.run, node).await?;
+        let container = self.engine.container_id(node).await?;
         let second = i32::try_from(since.as_second()).unwrap_or(0);
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).since(second).build();
-        let mut stream = Box::pin(self.docker.logs(&container, Some(options)));
+        let mut stream = Box::pin(self.engine.docker.logs(&container, Some(options)));
         let mut text = Vec::new();
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.map_err(|error| engine_error(&format!("reading the log of {node}"), &error))?;
@@ -254,8 +241,8 @@ impl Cluster for ComposeCluster {
     async fn up(&self, cancel: &CancellationToken) -> Result<(), ClusterError> {
         let since = self.clock.now();
         let ready = async {
-            self.docker.ping().await.map_err(|error| engine_error("asking Docker whether it runs", &error))?;
-            Compose::find(&self.folder, &self.run).await
+            self.engine.docker.ping().await.map_err(|error| engine_error("asking Docker whether it runs", &error))?;
+            Compose::find(&self.folder, &self.engine.run).await
         };
         let mut compose = tokio::select! {
             biased;
@@ -287,43 +274,31 @@ impl Cluster for ComposeCluster {
     }
 
     async fn process(&self, node: &NodeName) -> Result<ProcessState, ClusterError> {
-        let state = self.inspect(node).await?.state.unwrap_or_default();
-        match state.status {
-            Some(ContainerStateStatusEnum::RUNNING) => Ok(ProcessState::Running),
-            Some(ContainerStateStatusEnum::PAUSED) => Ok(ProcessState::Paused),
-            Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD) => Ok(ProcessState::Exited {
-                code: state.exit_code.unwrap_or(-1),
-                out_of_memory: state.oom_killed.unwrap_or(false),
-            }),
-            other => {
-                let status = other.map_or("none".to_owned(), |status| status.to_string());
-                Err(ClusterError::environment(
-                    format!("reading the state of {node}"),
-                    format!("its state is {status}"),
-                    "",
-                ))
-            }
-        }
+        self.engine.process(node).await
+    }
+
+    async fn undo(&self, fault: &Fault) -> Result<Undo, ClusterError> {
+        self.faults.undo(fault).await
     }
 
     async fn inject(&self, fault: &Fault) -> Result<(), ClusterError> {
-        faults::inject(&self.docker, &self.run, fault).await
+        self.faults.inject(fault).await
     }
 
     async fn missing_effect(&self, fault: &Fault) -> Result<Option<String>, ClusterError> {
-        let Some(node) = fault.node() else { return Err(faults::not_here(fault)) };
-        let state = self.process(node).await?;
-        match (fault.kind(), &state) {
-            // The engine answers when a container has ended and runs again.
-            (FaultKind::Kill | FaultKind::Stop, ProcessState::Exited { .. })
-            | (FaultKind::Pause, ProcessState::Paused)
-            | (FaultKind::Restart, ProcessState::Running) => Ok(None),
-            _ => Ok(Some(format!("the process of {node} is {state}"))),
-        }
+        self.faults.missing_effect(fault).await
+    }
+
+    async fn ended_fault(&self) -> Option<String> {
+        self.faults.ended().await
     }
 
     async fn heal(&self, undo: &Undo) -> Result<(), ClusterError> {
-        faults::heal(&self.docker, &self.run, undo).await
+        self.faults.heal(undo).await
+    }
+
+    async fn fingerprint(&self) -> Result<Fingerprint, ClusterError> {
+        fingerprint::take(&self.engine, &self.nodes).await
     }
 
     async fn logs(&self, since: Timestamp) -> Result<Vec<LogLine>, ClusterError> {
@@ -336,45 +311,28 @@ impl Cluster for ComposeCluster {
     }
 
     async fn down(&self) -> Result<(), ClusterError> {
-        let mut swept = sweep::sweep(&self.docker, &self.run).await;
-        if swept.is_ok() && self.half_made.load(Ordering::Relaxed) {
-            tokio::time::sleep(LATE_CREATION).await;
-            swept = sweep::sweep(&self.docker, &self.run).await;
-        }
+        let Engine { docker, run, .. } = &self.engine;
+        let swept = if self.half_made.load(Ordering::Relaxed) {
+            sweep::sweep_twice(docker, run).await
+        } else {
+            sweep::sweep(docker, run).await
+        };
         self.folder.remove();
         swept
     }
 }
 
-/// The filter for all that a run has made.
-fn run_filter(run: &str) -> String {
-    format!("{RUN_LABEL}={run}")
+/// Undoes a fault of a run without its Compose file: for who cleans up after a runner that is gone.
+pub async fn heal(docker: &Docker, run: &str, undo: &Undo) -> Result<(), ClusterError> {
+    // That all others can be reached again is not asked: of the run's containers some may be gone.
+    Faults::new(Engine { docker: docker.clone(), run: run.to_owned() }, Vec::new()).heal(undo).await
 }
 
-/// The id of a node's container.
-async fn container_id(docker: &Docker, run: &str, node: &NodeName) -> Result<String, ClusterError> {
-    let labels = vec![run_filter(run), format!("{NODE_LABEL}={node}")];
-    let options =
-        ListContainersOptionsBuilder::default().all(true).filters(&HashMap::from([("label", labels)])).build();
-    let step = format!("looking for the container of {node}");
-    let containers = docker.list_containers(Some(options)).await.map_err(|error| engine_error(&step, &error))?;
-    let id = containers.into_iter().next().and_then(|container| container.id);
-    id.ok_or_else(|| ClusterError::environment(step, "there is none", "was it removed by someone else?"))
-}
-
-async fn inspect(docker: &Docker, run: &str, node: &NodeName) -> Result<ContainerInspectResponse, ClusterError> {
-    let container = container_id(docker, run, node).await?;
-    let inspected = docker.inspect_container(&container, None).await;
-    inspected.map_err(|error| engine_error(&format!("inspecting {node}"), &error))
-}
-
-/// An error of the engine, with what to do about it.
-fn engine_error(step: &str, error: &DockerError) -> ClusterError {
-    let advice = match error {
-        DockerError::DockerResponseServerError { .. } => "",
-        _ => "is Docker running, and may this user use it? `docker version` tells; DOCKER_HOST names another engine",
-    };
-    ClusterError::environment(step, error, advice)
+/// This process, for the label [`RUNNER_LABEL`].
+fn runner_label() -> Result<String, ClusterError> {
+    let failed = |reason: String| ClusterError::environment("finding out which process this is", reason, "");
+    let runner = Runner::current().map_err(|error| failed(error.to_string()))?;
+    serde_json::to_string(&runner).map_err(|error| failed(error.to_string()))
 }
 
 /// A line as the engine gives it: its time, a space, its text.

@@ -1,16 +1,20 @@
 //! A Compose project: its files as they are in the binary, and the folder that a run writes them to.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use regex::{Captures, Regex};
 use serde_yaml::Value as Yaml;
 
-use super::{ClusterError, NODE_LABEL, Node, READY_LABEL, ROLE_LABEL};
+use super::{ClusterError, NODE_LABEL, Node, READY_LABEL, ROLE_LABEL, runner_label};
 use crate::http::Request;
 use crate::reading::NodeName;
+use crate::runner::Runner;
 
 /// How long a node may take to say that it is well. PD waits up to 3 s for a leader before it says that there is none
 /// (`pd:pkg/utils/apiutil/serverapi/middleware.go`).
@@ -51,11 +55,31 @@ pub(super) struct Service {
 }
 
 impl Project {
+    /// The images of the nodes, and of what a profile adds, with the variables of the environment filled in.
+    pub fn images(&self, profile: Option<&str>) -> Result<BTreeSet<String>, ClusterError> {
+        let wanted = |service: &Yaml| {
+            let profiles = service["profiles"].as_sequence();
+            let of_profile = profiles.is_some_and(|profiles| profiles.iter().any(|name| name.as_str() == profile));
+            service["labels"][ROLE_LABEL].is_string() || (profile.is_some() && of_profile)
+        };
+        let file = self.read()?;
+        let services = file["services"].as_mapping().into_iter().flat_map(|services| services.values());
+        let images = services.filter(|service| wanted(service)).filter_map(|service| service["image"].as_str());
+        Ok(images.map(expand).collect())
+    }
+
+    /// The Compose file, with its aliases and merges in place.
+    fn read(&self) -> Result<Yaml, ClusterError> {
+        let broken = |error: serde_yaml::Error| ClusterError::environment("reading the Compose file", error, "");
+        let mut file: Yaml = serde_yaml::from_str(self.file).map_err(broken)?;
+        file.apply_merge().map_err(broken)?;
+        Ok(file)
+    }
+
     /// The services whose labels give them a role, in the order of the file.
     pub(super) fn services(&self) -> Result<Vec<Service>, ClusterError> {
         let broken = |reason: String| ClusterError::environment("reading the Compose file", reason, "");
-        let mut file: Yaml = serde_yaml::from_str(self.file).map_err(|error| broken(error.to_string()))?;
-        file.apply_merge().map_err(|error| broken(error.to_string()))?;
+        let file = self.read()?;
         let services = file["services"].as_mapping().ok_or_else(|| broken("it has no services".to_owned()))?;
         let nodes = services.values().filter(|service| service["labels"][ROLE_LABEL].is_string()).map(|service| {
             let label = |name: &str| service["labels"][name].as_str();
@@ -72,6 +96,16 @@ impl Project {
     }
 }
 
+/// Fills in `${VARIABLE:-default}` as Compose does, the one form that our files have for images.
+fn expand(text: &str) -> String {
+    static VARIABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\$\{(\w+):-([^}]*)\}").ok());
+    let value = |found: &Captures<'_>| {
+        let set = std::env::var(&found[1]).ok().filter(|value| !value.is_empty());
+        set.unwrap_or_else(|| found[2].to_owned())
+    };
+    VARIABLE.as_ref().map_or_else(|| text.to_owned(), |variable| variable.replace_all(text, value).into_owned())
+}
+
 /// What a label such as `:20180/status` asks of a node.
 fn ready_request(node: &str, label: &str) -> Option<Request> {
     let (port, path) = label.split_at(label.find('/')?);
@@ -83,6 +117,36 @@ const FILE: &str = "compose.yaml";
 /// The name of what is put on top of it.
 const LOW_LIMITS: &str = "low-limits.yaml";
 
+/// The name of the file that says whose folder it is.
+const RUNNER: &str = "runner.json";
+/// What the name of a run's folder begins with; the run's id follows.
+const PREFIX: &str = "operator-run-";
+
+/// A run's folder among the temporary ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whose it is; none if it does not say.
+    pub runner: Option<Runner>,
+}
+
+/// The folders of all runs among the temporary ones, by the run's id.
+pub fn run_folders() -> io::Result<BTreeMap<String, RunFolder>> {
+    let mut folders = BTreeMap::new();
+    for entry in fs::read_dir(std::env::temp_dir())? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(run) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
+        if entry.file_type()?.is_dir() {
+            let text = fs::read(entry.path().join(RUNNER)).ok();
+            let runner = text.and_then(|text| serde_json::from_slice(&text).ok());
+            folders.insert(run.to_owned(), RunFolder { path: entry.path(), runner });
+        }
+    }
+    Ok(folders)
+}
+
 /// The folder with a run's Compose file.
 #[derive(Debug)]
 pub(super) struct ProjectFolder {
@@ -92,8 +156,9 @@ pub(super) struct ProjectFolder {
 impl ProjectFolder {
     /// Writes the project's files to a new folder.
     pub(super) fn create(project: &Project, run: &str) -> Result<Self, ClusterError> {
-        let path = std::env::temp_dir().join(format!("operator-run-{run}"));
-        write(project, &path).map_err(|error| {
+        let path = std::env::temp_dir().join(format!("{PREFIX}{run}"));
+        let runner = runner_label()?;
+        write(project, &path, &runner).map_err(|error| {
             let step = format!("writing the Compose file to {}", path.display());
             ClusterError::environment(
                 step,
@@ -126,11 +191,12 @@ impl ProjectFolder {
 }
 
 /// The files must be readable for the user that a container runs as, whatever the umask is.
-fn write(project: &Project, folder: &Path) -> io::Result<()> {
+fn write(project: &Project, folder: &Path, runner: &str) -> io::Result<()> {
     fs::create_dir(folder)?;
     fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     let low_limits = project.low_limits.map(|text| (LOW_LIMITS, text));
-    for (name, text) in project.mounted.iter().copied().chain([(FILE, project.file)]).chain(low_limits) {
+    let own = [(RUNNER, runner), (FILE, project.file)];
+    for (name, text) in own.into_iter().chain(project.mounted.iter().copied()).chain(low_limits) {
         let path = folder.join(name);
         fs::write(&path, text)?;
         fs::set_permissions(&path, Permissions::from_mode(0o644))?;

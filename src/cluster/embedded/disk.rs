@@ -12,11 +12,12 @@ const LOOK_EVERY: Duration = Duration::from_mins(1);
 /// The part of the capacity that TiKV keeps in reserve at least (`tikv:components/server/src/common.rs`).
 const RESERVE: f64 = 0.05;
 /// A probe of the disk that takes longer has timed out (`tikv:components/raftstore/src/store/config.rs`,
-/// `inspect-interval`; the recorded cluster had 500 ms).
+/// `inspect-interval`). This is the default of 8.5.5, and what users run; `/config` does not show it. The recorded cluster
+/// had 500 ms, and no slow disk was recorded.
 const SLOW_PROBE: Duration = Duration::from_millis(100);
 /// The score is reckoned every 30 probes, one each 100 ms
 /// (`tikv:components/health_controller/src/slow_score.rs`, `round_ticks`).
-const SCORE_EVERY: Duration = Duration::from_secs(3);
+pub(super) const SCORE_EVERY: Duration = Duration::from_secs(3);
 /// The highest score.
 const HIGHEST: f64 = 100.0;
 /// How long the score takes from the highest to the lowest (`slow_score.rs`, `min_ttr`).

@@ -1,5 +1,7 @@
 //! What the faults of a scenario do to the model, how each shows, and how it is undone.
 
+mod cluster;
+
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -8,7 +10,7 @@ use super::acts::{self, CUT_NOTICED};
 use super::model::{Model, Place};
 use super::resources::{Path, Resources};
 use super::{instant, lines};
-use crate::cluster::{ClusterError, Direction, Fault, FaultKind, ProcessState, Undo};
+use crate::cluster::{ClusterError, Direction, Fault, FaultKind, Fingerprint, Node, ProcessState, Signal, Undo};
 use crate::reading::NodeName;
 
 /// Packets that come so much later break every connection, as a sender waits no longer for an acknowledgement
@@ -24,6 +26,8 @@ struct Flapping {
     up: Duration,
     down: Duration,
     next: Duration,
+    /// How often it is still to be killed.
+    left: u32,
 }
 
 /// The faults that go on by themselves.
@@ -38,26 +42,28 @@ pub(super) struct Ongoing {
     deaf: Vec<(Duration, Place)>,
     /// Stores, by index, whose memory is limited.
     pressed: Vec<usize>,
+    /// The regions, by index, that a client has made.
+    presplit: Vec<usize>,
 }
 
 /// Does a fault.
 pub(super) fn inject(model: &mut Model, fault: &Fault) -> Result<(), ClusterError> {
-    if fault.kind() == &FaultKind::HaltScheduling {
-        model.config.schedule.halt_scheduling = true;
-        return Ok(());
+    if fault.node().is_none() {
+        return cluster::inject(model, fault);
     }
     let (place, now) = (place(model, fault)?, model.now);
     match fault.kind() {
-        FaultKind::Kill => model.kill(place, 128 + 9),
+        FaultKind::Kill { signal } => kill(model, place, *signal),
         FaultKind::Stop => model.terminate(place),
-        FaultKind::Pause => model.pause(place),
+        FaultKind::Pause | FaultKind::Freeze => model.pause(place),
         FaultKind::Restart => {
             model.terminate(place);
             model.ongoing.restarting.push(place);
         }
-        FaultKind::Flap { up, down } => {
+        FaultKind::Flap { up, down, count } => {
             model.kill(place, 128 + 9);
-            model.ongoing.flapping.push(Flapping { place, up: up.0, down: down.0, next: now + down.0 });
+            let left = count.map_or(u32::MAX, |count| count.saturating_sub(1));
+            model.ongoing.flapping.push(Flapping { place, up: up.0, down: down.0, next: now + down.0, left });
         }
         FaultKind::Partition { from, direction } if from.is_empty() => cut_off(model, place, *direction),
         FaultKind::Partition { from, direction } => {
@@ -74,6 +80,19 @@ pub(super) fn inject(model: &mut Model, fault: &Fault) -> Result<(), ClusterErro
     // What clients find depends on what the stores have to work with.
     model.load.touch();
     Ok(())
+}
+
+/// PD and TiKV end in order at some signals and at the others as every program does
+/// (`tikv:components/server/src/signal_handler.rs`, `pd:cmd/pd-server/main.go`); for their own use TiKV has SIGUSR1, at
+/// which it writes its metrics to the log.
+fn kill(model: &mut Model, place: Place, signal: Signal) {
+    match (signal, place) {
+        (Signal::Hangup | Signal::Interrupt | Signal::Terminate, _) | (Signal::Quit, Place::Pd(_)) => {
+            model.terminate(place);
+        }
+        (Signal::User1, Place::Tikv(_)) => {}
+        _ => model.kill(place, 128 + signal.number()),
+    }
 }
 
 /// Does a fault of a store's disk, processor, memory or keys.
@@ -118,20 +137,21 @@ fn strain(model: &mut Model, fault: &Fault, kind: &FaultKind, place: Place) -> R
 
 /// What is seen instead of the effect of a fault, if that does not show.
 pub(super) fn missing_effect(model: &Model, fault: &Fault) -> Result<Option<String>, ClusterError> {
-    if fault.kind() == &FaultKind::HaltScheduling {
-        let halted = model.config.schedule.halt_scheduling;
-        return Ok((!halted).then(|| "PD schedules".to_owned()));
+    if fault.node().is_none() {
+        return cluster::missing_effect(model, fault);
     }
     let place = place(model, fault)?;
     let process = model.process(place);
     let state = process.state();
     let unless = |shows: bool, seen: &str| (!shows).then(|| seen.to_owned());
     Ok(match fault.kind() {
-        FaultKind::Kill | FaultKind::Stop => {
+        FaultKind::Kill { .. } | FaultKind::Stop => {
             let ended = matches!(state, ProcessState::Exited { .. });
             unless(ended, &format!("the process is {state}"))
         }
-        FaultKind::Pause => unless(state == ProcessState::Paused, &format!("the process is {state}")),
+        FaultKind::Pause | FaultKind::Freeze => {
+            unless(state == ProcessState::Paused, &format!("the process is {state}"))
+        }
         FaultKind::Restart => {
             let again = !model.ongoing.restarting.contains(&place) && state == ProcessState::Running;
             unless(again, "it has not been started again")
@@ -192,14 +212,16 @@ pub(super) fn heal(model: &mut Model, undo: &Undo) -> Result<(), ClusterError> {
             model.resume(place);
         }
         Undo::Lift { fault } => lift(model, fault)?,
+        Undo::RestoreCpu { .. } | Undo::RestoreMemory { .. } => {
+            return Err(ClusterError::environment(undo.to_string(), "the model has no containers", ""));
+        }
     }
     Ok(())
 }
 
 fn lift(model: &mut Model, fault: &Fault) -> Result<(), ClusterError> {
-    if fault.kind() == &FaultKind::HaltScheduling {
-        model.config.schedule.halt_scheduling = false;
-        return Ok(());
+    if fault.node().is_none() {
+        return cluster::lift(model, fault);
     }
     let (place, now) = (place(model, fault)?, model.now);
     match (fault.kind(), place) {
@@ -213,6 +235,7 @@ fn lift(model: &mut Model, fault: &Fault) -> Result<(), ClusterError> {
         }
         (FaultKind::Loss { .. }, _) => set_path(model, place, Path { loss: 0.0, ..path(model, place) }),
         (FaultKind::ShiftClock { .. }, _) => set_clock(model, place, SignedDuration::ZERO),
+        (FaultKind::Freeze, _) => model.resume(place),
         (FaultKind::SlowDisk { .. }, Place::Tikv(index)) => {
             model.stores[index].resources.fsync = Resources::recorded().fsync;
         }
@@ -246,6 +269,26 @@ fn lift(model: &mut Model, fault: &Fault) -> Result<(), ClusterError> {
     Ok(())
 }
 
+/// What lies on the nodes, and what goes on by itself.
+pub(super) fn fingerprint(model: &Model, nodes: &[Node]) -> Fingerprint {
+    let mut all = Fingerprint::default();
+    for Node { name, .. } in nodes {
+        let Some(place) = model.place(name.as_str()) else { continue };
+        let process = model.process(place);
+        all.add(name, "process", process.state().to_string());
+        all.add(name, "cut off", process.is_cut().to_string());
+        if let Place::Tikv(index) = place {
+            // Whether writes are refused follows from the space that is left.
+            let resources = Resources { disk_full: false, ..model.stores[index].resources.clone() };
+            all.add(name, "resources", format!("{resources:?}"));
+        }
+    }
+    let cluster = NodeName::from("cluster");
+    all.add(&cluster, "ongoing faults", format!("{:?}", model.ongoing));
+    all.add(&cluster, "halted scheduling", model.config.schedule.halt_scheduling.to_string());
+    all
+}
+
 impl Ongoing {
     fn flaps(&self, place: Place) -> bool {
         self.flapping.iter().any(|flapping| flapping.place == place)
@@ -268,11 +311,17 @@ pub(super) fn step(model: &mut Model, now: Duration) {
         }
     }
     for index in 0..model.ongoing.flapping.len() {
-        let Flapping { place, up, down, next } = model.ongoing.flapping[index];
-        if now >= next {
-            let runs = model.process(place).running_since().is_some();
-            model.ongoing.flapping[index].next = next + if runs { down } else { up };
-            if runs { model.kill(place, 128 + 9) } else { model.start(place) }
+        let Flapping { place, up, down, next, left } = model.ongoing.flapping[index];
+        if now < next {
+            continue;
+        }
+        if model.process(place).running_since().is_none() {
+            model.ongoing.flapping[index].next = next + up;
+            model.start(place);
+        } else if left > 0 {
+            model.ongoing.flapping[index].next = next + down;
+            model.ongoing.flapping[index].left = left - 1;
+            model.kill(place, 128 + 9);
         }
     }
     while let Some(index) = model.ongoing.deaf.iter().position(|(at, _)| now >= *at) {

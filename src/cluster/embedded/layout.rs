@@ -1,5 +1,7 @@
 //! The cluster as it is before its first start: members, stores, regions and their ids, drawn from the seed.
 
+use std::fmt::Display;
+
 use fastrand::Rng;
 
 use super::Topology;
@@ -22,6 +24,8 @@ pub(super) const TABLE_PREFIX: &str = "757365727461626C653A75736572";
 /// The bounds that PD's label rule for the default keyspace makes (`pd:pkg/keyspace/keyspace.go`), encoded, in hex.
 const KEYSPACE_BOUNDS: [&str; 4] =
     ["7200000000000000FB", "7200000100000000FB", "7800000000000000FB", "7800000100000000FB"];
+/// `visits:` in hex: how the keys of a table begin that a client adds behind the load's.
+const NEW_TABLE_PREFIX: &str = "7669736974733A";
 /// Between these two bounds lies the load's table.
 const TABLE: usize = 2;
 /// The fewest regions of a cluster: one on each side of each bound.
@@ -103,11 +107,24 @@ pub(super) fn regions(topology: &Topology, ids: &mut Allocator, random: &mut Rng
     regions
 }
 
+/// Whether regions that meet at a key are of different keyspaces, so that PD does not merge them.
+pub(super) fn is_keyspace_bound(key: &str) -> bool {
+    KEYSPACE_BOUNDS.contains(&key)
+}
+
 /// The key of a record of the load's table, in hex.
 pub(super) fn record_key(record: usize) -> String {
-    // The last twelve bytes are ASCII digits: 0x30 to 0x39.
-    let digits = format!("{record:012}").replace("", "3");
-    format!("{TABLE_PREFIX}{}", &digits[..digits.len() - 1])
+    format!("{TABLE_PREFIX}{}", in_digits(record, 12))
+}
+
+/// A number as so many ASCII digits, in hex: 0x30 to 0x39.
+fn in_digits(number: impl Display, digits: usize) -> String {
+    format!("{number:0>digits$}").chars().flat_map(|digit| ['3', digit]).collect()
+}
+
+/// A key of the table that a client adds, in hex.
+pub(super) fn new_table_key(number: u32) -> String {
+    format!("{NEW_TABLE_PREFIX}{}", in_digits(number, 8))
 }
 
 fn region(

@@ -207,7 +207,7 @@ pub(super) fn step(model: &mut Model, now: Duration) {
 
 #[expect(clippy::cast_precision_loss, reason = "counts of regions are small")]
 fn is_prepared(model: &Model, index: usize) -> bool {
-    let total = model.regions.len();
+    let total = model.live_regions().count();
     let up = model.stores.iter().filter(|store| store.view.registered && store.view.node_state.is_up()).count();
     let share = (total as u64 * model.config.replication.max_replicas) as f64 / up.max(1) as f64;
     total < SMALL_CLUSTER || peers_on(&model.regions, index) as f64 >= SHARE * share

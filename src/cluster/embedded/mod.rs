@@ -17,6 +17,7 @@ mod lifecycle;
 mod lines;
 mod load;
 mod log;
+mod merge;
 mod metrics;
 mod model;
 mod network;
@@ -48,7 +49,7 @@ pub use self::load::ClientSecond;
 use self::model::{Model, Place, STEP};
 use self::pd::Phase;
 use self::region::Region;
-use super::{Cluster, ClusterError, Fault, LoadSpec, LogLine, Node, ProcessState, Undo};
+use super::{Cluster, ClusterError, Fault, Fingerprint, LoadSpec, LogLine, Node, ProcessState, Undo};
 use crate::clock::{self, Clock, Interrupted};
 use crate::http::{Http, HttpError, Request, Response};
 use crate::reading::NodeName;
@@ -173,7 +174,7 @@ fn ready(model: &Model) -> bool {
     matches!(model.leadership.phase, Phase::Serving { .. })
         && model.members.iter().all(|member| member.serves(model.now))
         && model.stores.iter().all(|store| store.serves() && store.view.is_target(model.now))
-        && model.regions.iter().all(|region| region.reported && region.leader == region.known_leader)
+        && model.live_regions().all(|region| region.reported && region.leader == region.known_leader)
         && schedule::balanced(model)
 }
 
@@ -276,6 +277,10 @@ impl Cluster for EmbeddedCluster {
 
     async fn heal(&self, undo: &Undo) -> Result<(), ClusterError> {
         faults::heal(&mut self.model(), undo)
+    }
+
+    async fn fingerprint(&self) -> Result<Fingerprint, ClusterError> {
+        Ok(faults::fingerprint(&self.model(), &self.nodes))
     }
 
     async fn logs(&self, since: Timestamp) -> Result<Vec<LogLine>, ClusterError> {

@@ -145,11 +145,14 @@ impl Model {
 
     /// Moves on. What is left of the span after the last whole step is carried over.
     pub(super) fn advance(&mut self, span: Duration) {
-        self.now += span;
-        while self.stepped + STEP <= self.now {
+        let until = self.now + span;
+        while self.stepped + STEP <= until {
             self.stepped += STEP;
+            // What is read of the model meanwhile, as by Prometheus, is of this time.
+            self.now = self.stepped;
             self.step(self.stepped);
         }
+        self.now = until;
     }
 
     /// The state of a store has changed.
@@ -244,6 +247,11 @@ impl Model {
         if let Some(first) = serving.max_by_key(priority).filter(|first| priority(first) > priority(&leader)) {
             self.hand_pd_over(leader, Some(first), now);
         }
+    }
+
+    /// The regions that there are: one that has become part of another only keeps its place.
+    pub(super) fn live_regions(&self) -> impl Iterator<Item = &Region> {
+        self.regions.iter().filter(|region| !region.is_merged())
     }
 
     /// How many leaders and peers a store has, as PD knows it.

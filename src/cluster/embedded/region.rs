@@ -4,6 +4,7 @@
 mod election;
 mod harm;
 mod membership;
+mod merge;
 mod sight;
 
 use std::time::Duration;
@@ -128,6 +129,8 @@ pub(super) struct Region {
     pub(super) harm: Harm,
     pub(super) change: Option<(Duration, Change)>,
     pub(super) next_heartbeat: Duration,
+    /// When it last came from a split or was split, if it was.
+    pub(super) split_at: Option<Duration>,
     /// PD's view: the last leader that was reported.
     pub(super) known_leader: Option<usize>,
     /// PD's view: reported since this PD leader serves.
@@ -186,6 +189,7 @@ impl Region {
             harm: Harm::default(),
             change: None,
             next_heartbeat: Duration::ZERO,
+            split_at: None,
             known_leader: None,
             reported: false,
             flow: Flow::default(),

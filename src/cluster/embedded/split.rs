@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use super::layout;
 use super::model::Model;
+use super::region::Region;
 use super::schedule::controller::{self, Order};
 use super::schedule::operator::{Kind, Step};
 use super::schedule::{self, at, peer_counts, takes_leaders, takes_regions};
@@ -42,6 +44,23 @@ pub(super) fn carry_out(model: &mut Model, index: usize, keys: &[String], now: D
     }
     model.report_region(index, now);
     model.agenda.set(index, now);
+}
+
+/// A client makes a new table of so many regions before it writes anything there, as a bulk load does. Returns the indices
+/// of the new regions; none if nobody leads the region that the table lies in.
+pub(super) fn presplit(model: &mut Model, count: u32, now: Duration) -> Vec<usize> {
+    let keys: Vec<String> = (1..=count).map(layout::new_table_key).collect();
+    let known = model.regions.len();
+    let inside = |region: &Region| region.start_key < keys[0] && keys[keys.len() - 1] < region.end_key;
+    let Some(index) = model.regions.iter().position(|region| inside(region) && region.leader.is_some()) else {
+        return Vec::new();
+    };
+    carry_out(model, index, &keys, now);
+    // Whatever clients used is in front of the first of these keys.
+    for empty in (known + 1..model.regions.len()).chain([index]) {
+        model.regions[empty].active = false;
+    }
+    (known..model.regions.len()).collect()
 }
 
 /// Spreads the peers and leaders of these regions over the stores: each goes, if it goes, to the store that has the

@@ -207,6 +207,7 @@ fn all_told(recovery: &Recovery) -> Option<Duration> {
 fn plan(model: &mut Model, now: Duration) {
     let mut lost: Vec<(usize, usize)> = Vec::new();
     for (index, region) in model.regions.iter().enumerate() {
+        // One that has become part of another has no peers, hence no heir.
         if let Some(store) = heir(model, region) {
             lost.push((index, store));
         }

@@ -31,11 +31,19 @@ impl From<Failure> for ClaudeError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// There is no key.
-    #[error("there is no key for the Claude API: set ANTHROPIC_API_KEY")]
+    #[error("there is no key for the Claude API: set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN)")]
     NoKey,
     /// The key cannot stand in a header.
-    #[error("the key for the Claude API is blank or holds characters that no key has: check ANTHROPIC_API_KEY")]
+    #[error(
+        "the key for the Claude API is blank or holds characters that no key has: check ANTHROPIC_API_KEY and ANTHROPIC_AUTH_TOKEN"
+    )]
     BadKey,
+    /// A line of `ANTHROPIC_CUSTOM_HEADERS` is no header. It is not quoted, as it may hold a credential.
+    #[error("line {line} of ANTHROPIC_CUSTOM_HEADERS is no `Name: value`")]
+    BadHeader {
+        /// The line, from 1.
+        line: usize,
+    },
     /// The API's root is not one.
     #[error("the base URL of the Claude API is wrong: {reason}; check ANTHROPIC_BASE_URL")]
     BadBaseUrl {
@@ -43,7 +51,7 @@ pub enum Failure {
         reason: String,
     },
     /// No answer may be that long, or that short.
-    #[error("an answer may have 1 to {most} tokens, not {max_tokens}", most = super::MOST_MAX_TOKENS)]
+    #[error("an answer may have 1 to {most} tokens, not {max_tokens}: change --max-tokens", most = super::MOST_MAX_TOKENS)]
     BadMaxTokens {
         /// What was configured.
         max_tokens: u32,
@@ -85,7 +93,9 @@ pub enum Failure {
         message: String,
     },
     /// The answer was cut off. Claude API docs: "Handling stop reasons", as the four below.
-    #[error("the answer is longer than the {max_tokens} tokens of max_tokens, thinking included: raise the limit")]
+    #[error(
+        "the answer is longer than the {max_tokens} tokens of max_tokens, thinking included: raise --max-tokens, or lower --effort"
+    )]
     Truncated {
         /// How many tokens it was allowed.
         max_tokens: u32,
@@ -181,10 +191,10 @@ impl StatusKind {
     fn advice(self) -> &'static str {
         match self {
             Self::InvalidRequest => "a setting that the message names is wrong, or operator-run has a bug",
-            Self::Authentication => "check that ANTHROPIC_API_KEY holds a valid key",
+            Self::Authentication => "check that ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN is valid",
             Self::Billing => "check the payment details of the organisation that the key belongs to",
             Self::Permission => "use a key whose workspace may use this model",
-            Self::NotFound => "check the model's name and ANTHROPIC_BASE_URL",
+            Self::NotFound => "check the model's name (--model) and ANTHROPIC_BASE_URL",
             Self::TimedOut => "run it again, or ask for fewer tokens",
             Self::Conflict => "run it again",
             Self::TooLarge => "hand the model less evidence",

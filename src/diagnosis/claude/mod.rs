@@ -4,78 +4,24 @@
 //! retries as they do. It must not know what a diagnosis is: what a question says and what becomes of the answer is its
 //! callers' business.
 
+mod config;
 mod error;
+pub mod price;
 mod reply;
 mod retry;
 
 use std::time::Duration;
 
 use reqwest::Url;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
+pub use self::config::{Config, DEFAULT_BASE_URL, DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Effort, MOST_MAX_TOKENS};
 pub use self::error::{ClaudeError, Failure, StatusKind};
-pub use self::reply::{Reply, Usage};
-
-/// The model that is asked where no other is named.
-pub const DEFAULT_MODEL: &str = "claude-opus-5-5";
-
-/// Where the API is.
-pub const DEFAULT_BASE_URL: &str = "https://api.anthropic.com";
-
-/// How many tokens an answer may have where nothing else is said, the model's thinking included.
-pub const DEFAULT_MAX_TOKENS: u32 = 16_000;
-
-/// The most tokens that may be asked for without streaming: the official SDKs reckon with 128 000 tokens an hour and
-/// give up after ten minutes.
-pub const MOST_MAX_TOKENS: u32 = 21_333;
-
-/// Claude API docs: "Versions". The successor of `2023-06-01`.
-const API_VERSION: &str = "2026-10-21";
+pub use self::reply::{Reply, Response, Usage};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const WHOLE_TIMEOUT: Duration = Duration::from_mins(10);
-
-/// Who asks which model, and where.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The key, sent as a bearer token.
-    pub api_key: SecretString,
-    /// The API's root, without `/v1`.
-    pub base_url: String,
-    /// The model's id.
-    pub model: String,
-    /// How many tokens the answer may have, the model's thinking included; at most [`MOST_MAX_TOKENS`].
-    pub max_tokens: u32,
-    /// The wait before the first retry where the server names none; it doubles with each further one.
-    pub first_wait: Duration,
-}
-
-impl Config {
-    /// The defaults, with this key.
-    #[must_use]
-    pub fn new(api_key: SecretString) -> Self {
-        Self {
-            api_key,
-            base_url: DEFAULT_BASE_URL.to_owned(),
-            model: DEFAULT_MODEL.to_owned(),
-            max_tokens: DEFAULT_MAX_TOKENS,
-            first_wait: Duration::from_millis(500),
-        }
-    }
-
-    /// The key from `ANTHROPIC_API_KEY`, the API's root from `ANTHROPIC_BASE_URL`; an empty variable is an absent one.
-    /// Without a key the failure is [`Failure::NoKey`].
-    pub fn from_env(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ClaudeError> {
-        let read = |name| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let mut config = Self::new(read("ANTHROPIC_API_KEY").ok_or(Failure::NoKey)?.into());
-        if let Some(base_url) = read("ANTHROPIC_BASE_URL") {
-            config.base_url = base_url;
-        }
-        Ok(config)
-    }
-}
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +40,7 @@ pub struct Client {
     config: Config,
     url: Url,
     http: reqwest::Client,
+    secrets: Vec<SecretString>,
 }
 
 impl Client {
@@ -105,7 +52,7 @@ impl Client {
         let url = messages_url(&config)?;
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers(&config)?)
+            .default_headers(config.headers()?)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(WHOLE_TIMEOUT)
             .tcp_keepalive(Duration::from_mins(1))
@@ -115,31 +62,34 @@ impl Client {
             builder = builder.no_proxy();
         }
         let http = crate::http::client(builder).map_err(|error| Failure::Setup { reason: error::chain(&error) })?;
-        Ok(Self { config, url, http })
+        Ok(Self { secrets: config.secrets(), config, url, http })
     }
 
     /// The body that [`ask`](Self::ask) sends.
     #[must_use]
     pub fn request_body(&self, question: &Question<'_>) -> Value {
-        json!({
+        let mut body = json!({
             "model": self.config.model,
             "max_tokens": self.config.max_tokens,
             "system": [{ "type": "text", "text": question.system, "cache_control": { "type": "ephemeral" } }],
             "messages": [{ "role": "user", "content": question.user }],
             "output_config": { "format": { "type": "json_schema", "schema": question.schema } },
-        })
+        });
+        if let Some(effort) = self.config.effort {
+            body["output_config"]["effort"] = json!(effort);
+        }
+        body
     }
 
     /// Asks, and asks again where that may help: after a lost connection and after the statuses 408, 409, 429 and 500
-    /// and above, twice at most.
-    pub async fn ask(&self, question: &Question<'_>) -> Result<Reply, ClaudeError> {
-        let body = self.request_body(question);
+    /// and above, twice at most. `body` is a [`request_body`](Self::request_body).
+    pub async fn ask(&self, body: &Value) -> Result<Response, ClaudeError> {
         let mut attempts = 1;
         loop {
-            let (failure, request_id, hints) = match self.send(&body).await {
+            let (failure, request_id, hints) = match self.send(body).await {
                 Err(failure) => (failure, None, retry::Hints::default()),
-                Ok(answer) => match answer.read(self.config.max_tokens) {
-                    Ok(reply) => return Ok(Reply { attempts, ..reply }),
+                Ok(answer) => match answer.message() {
+                    Ok(body) => return Ok(Response { request_id: answer.request_id(), attempts, body }),
                     Err(failure) => (failure, answer.request_id(), retry::Hints::read(&answer.headers)),
                 },
             };
@@ -155,22 +105,9 @@ impl Client {
         let lost = |error: reqwest::Error| Failure::transport(self.url.host_str().unwrap_or_default(), error);
         let response = self.http.post(self.url.clone()).json(body).send().await.map_err(lost)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response.text().await.map_err(lost)?;
-        Ok(reply::Answer { status, headers, body, key: &self.config.api_key })
+        let body = reply::redact(response.text().await.map_err(lost)?, &self.secrets);
+        Ok(reply::Answer { status, headers, body, secrets: &self.secrets })
     }
-}
-
-fn headers(config: &Config) -> Result<HeaderMap, Failure> {
-    let mut key = HeaderValue::from_str(&format!("Bearer {}", config.api_key.expose_secret()))
-        .ok()
-        .filter(|_| !config.api_key.expose_secret().trim().is_empty())
-        .ok_or(Failure::BadKey)?;
-    key.set_sensitive(true);
-    Ok(HeaderMap::from_iter([
-        (AUTHORIZATION, key),
-        (ACCEPT, HeaderValue::from_static("application/json")),
-        (HeaderName::from_static("anthropic-version"), HeaderValue::from_static(API_VERSION)),
-    ]))
 }
 
 fn messages_url(config: &Config) -> Result<Url, Failure> {
@@ -212,27 +149,6 @@ mod tests {
 
     fn config() -> Config {
         Config::new(KEY.into())
-    }
-
-    #[test]
-    fn the_environment_gives_key_and_base_url() {
-        let config = Config::from_env(|name| match name {
-            "ANTHROPIC_API_KEY" => Some(format!(" {KEY}\n")),
-            "ANTHROPIC_BASE_URL" => Some("http://gateway:8080/claude".to_owned()),
-            _ => None,
-        })
-        .unwrap();
-        assert_eq!(config.api_key.expose_secret(), KEY);
-        assert_eq!(config.base_url, "http://gateway:8080/claude");
-        assert_eq!((config.model.as_str(), config.max_tokens), ("claude-opus-5-5", 16_000));
-    }
-
-    #[test]
-    fn an_empty_variable_is_an_absent_one() {
-        let empty = Config::from_env(|_| Some(" ".to_owned())).unwrap_err();
-        assert_eq!(empty.failure, Failure::NoKey);
-        let key_only = |name: &str| Some(if name == "ANTHROPIC_API_KEY" { KEY } else { "" }.to_owned());
-        assert_eq!(Config::from_env(key_only).unwrap().base_url, DEFAULT_BASE_URL);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::error::{Failure, StatusKind};
+use super::error::{ClaudeError, Failure, StatusKind};
 
 /// How many characters of a server's words an error shows.
 const LONGEST_QUOTE: usize = 400;
@@ -40,38 +40,90 @@ pub struct Usage {
     pub cache_read_input_tokens: u64,
 }
 
-/// An HTTP answer with any status.
+impl Usage {
+    /// The tokens of the whole question.
+    #[must_use]
+    pub fn whole_input(&self) -> u64 {
+        self.input_tokens + self.cache_creation_input_tokens + self.cache_read_input_tokens
+    }
+}
+
+/// What the API said to a question that it took, whatever the model made of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response {
+    /// The id under which Anthropic's support finds the request.
+    pub request_id: Option<String>,
+    /// How often it was asked.
+    pub attempts: u32,
+    /// The message, as the API wrote it.
+    pub body: Value,
+}
+
+impl Response {
+    /// The model's answer. What was cut off or refused is none; `max_tokens` is how long it could be.
+    pub fn read(&self, max_tokens: u32) -> Result<Reply, ClaudeError> {
+        let error = |failure| ClaudeError { request_id: self.request_id.clone(), attempts: self.attempts, ..failure };
+        self.check_stop_reason(max_tokens).map_err(|failure| error(failure.into()))?;
+        Ok(Reply {
+            text: text(&self.body).ok_or_else(|| error(Failure::EmptyAnswer.into()))?.to_owned(),
+            model: self.body["model"].as_str().unwrap_or_default().to_owned(),
+            request_id: self.request_id.clone(),
+            stop_reason: self.body["stop_reason"].as_str().unwrap_or_default().to_owned(),
+            usage: self.usage(),
+            attempts: self.attempts,
+        })
+    }
+
+    /// The tokens that it took, also where there is no answer.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let count = |name: &str| self.body["usage"][name].as_u64().unwrap_or(0);
+        Usage {
+            input_tokens: count("input_tokens"),
+            output_tokens: count("output_tokens"),
+            cache_creation_input_tokens: count("cache_creation_input_tokens"),
+            cache_read_input_tokens: count("cache_read_input_tokens"),
+        }
+    }
+
+    /// Before the text is read: what was cut off or refused is no answer.
+    fn check_stop_reason(&self, max_tokens: u32) -> Result<(), Failure> {
+        match self.body["stop_reason"].as_str() {
+            Some("end_turn") => Ok(()),
+            Some("max_tokens") => Err(Failure::Truncated { max_tokens }),
+            Some("model_context_window_exceeded") => Err(Failure::ContextWindowExceeded),
+            Some("refusal") => {
+                let details = &self.body["stop_details"];
+                let (category, explanation) = (quoted(&details["category"]), quoted(&details["explanation"]));
+                Err(Failure::Refusal { category, explanation })
+            }
+            _ => Err(Failure::UnexpectedStop { stop_reason: quote(&self.body["stop_reason"].to_string()) }),
+        }
+    }
+}
+
+/// An HTTP answer with any status. Its body is redacted.
 pub(super) struct Answer<'a> {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: String,
-    pub(super) key: &'a SecretString,
+    pub(super) secrets: &'a [SecretString],
 }
 
 impl Answer<'_> {
     /// From the header, else from the body of an error.
     pub(super) fn request_id(&self) -> Option<String> {
         let header = self.headers.get("request-id").and_then(|id| id.to_str().ok());
-        header.map(|id| self.quote(id)).or_else(|| self.quoted(&self.json()?["request_id"]))
+        header.map(|id| quote(&redact(id.to_owned(), self.secrets))).or_else(|| quoted(&self.json()?["request_id"]))
     }
 
-    /// The model's answer; only the number of attempts is left to whoever counts them.
-    pub(super) fn read(&self, max_tokens: u32) -> Result<Reply, Failure> {
-        let Some(body) = self.json() else {
-            return Err(Failure::NotJson { status: self.status, excerpt: self.quote(&self.body) });
-        };
-        if !(200..300).contains(&self.status) {
-            return Err(self.refused(&body));
+    /// The message, if the API took the question.
+    pub(super) fn message(&self) -> Result<Value, Failure> {
+        match self.json() {
+            None => Err(Failure::NotJson { status: self.status, excerpt: quote(&self.body) }),
+            Some(body) if !(200..300).contains(&self.status) => Err(self.refused(&body)),
+            Some(body) => Ok(body),
         }
-        self.check_stop_reason(&body, max_tokens)?;
-        Ok(Reply {
-            text: text(&body).ok_or(Failure::EmptyAnswer)?.to_owned(),
-            model: body["model"].as_str().unwrap_or_default().to_owned(),
-            request_id: self.request_id(),
-            stop_reason: body["stop_reason"].as_str().unwrap_or_default().to_owned(),
-            usage: usage(&body["usage"]),
-            attempts: 1,
-        })
     }
 
     fn json(&self) -> Option<Value> {
@@ -83,51 +135,29 @@ impl Answer<'_> {
         Failure::Status {
             kind: StatusKind::of(self.status, error["details"]["error_code"].as_str().unwrap_or_default()),
             status: self.status,
-            error_type: self.quoted(&error["type"]).unwrap_or_else(|| "error".to_owned()),
-            message: self.quoted(&error["message"]).unwrap_or_else(|| self.quote(&self.body)),
+            error_type: quoted(&error["type"]).unwrap_or_else(|| "error".to_owned()),
+            message: quoted(&error["message"]).unwrap_or_else(|| quote(&self.body)),
         }
     }
+}
 
-    /// Before the text is read: what was cut off or refused is no answer.
-    fn check_stop_reason(&self, message: &Value, max_tokens: u32) -> Result<(), Failure> {
-        match message["stop_reason"].as_str() {
-            Some("end_turn") => Ok(()),
-            Some("max_tokens") => Err(Failure::Truncated { max_tokens }),
-            Some("model_context_window_exceeded") => Err(Failure::ContextWindowExceeded),
-            Some("refusal") => {
-                let details = &message["stop_details"];
-                let (category, explanation) = (self.quoted(&details["category"]), self.quoted(&details["explanation"]));
-                Err(Failure::Refusal { category, explanation })
-            }
-            _ => Err(Failure::UnexpectedStop { stop_reason: self.quote(&message["stop_reason"].to_string()) }),
-        }
-    }
+/// The server's words without the key: a gateway may quote what it was sent.
+pub(super) fn redact(text: String, secrets: &[SecretString]) -> String {
+    secrets.iter().fold(text, |text, secret| text.replace(secret.expose_secret(), "[REDACTED]"))
+}
 
-    fn quoted(&self, value: &Value) -> Option<String> {
-        value.as_str().map(|text| self.quote(text))
-    }
+fn quoted(value: &Value) -> Option<String> {
+    value.as_str().map(quote)
+}
 
-    /// The server's words as an error may show them: the beginning, in one line, and without the key, since a gateway
-    /// may quote what it was sent.
-    fn quote(&self, text: &str) -> String {
-        let text = text.replace(self.key.expose_secret(), "[REDACTED]");
-        let words: Vec<_> = text.split_whitespace().collect();
-        words.join(" ").chars().take(LONGEST_QUOTE).collect()
-    }
+/// The server's words as an error may show them: the beginning, in one line.
+fn quote(text: &str) -> String {
+    let words: Vec<_> = text.split_whitespace().collect();
+    words.join(" ").chars().take(LONGEST_QUOTE).collect()
 }
 
 /// The first text; blocks of thinking come before it.
 fn text(message: &Value) -> Option<&str> {
     let text = message["content"].as_array()?.iter().find(|block| block["type"] == "text")?["text"].as_str()?;
     (!text.trim().is_empty()).then_some(text)
-}
-
-fn usage(usage: &Value) -> Usage {
-    let count = |name: &str| usage[name].as_u64().unwrap_or(0);
-    Usage {
-        input_tokens: count("input_tokens"),
-        output_tokens: count("output_tokens"),
-        cache_creation_input_tokens: count("cache_creation_input_tokens"),
-        cache_read_input_tokens: count("cache_read_input_tokens"),
-    }
 }

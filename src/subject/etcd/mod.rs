@@ -1,8 +1,11 @@
 //! etcd, version 3.4 or later. The only room that knows etcd's field names.
 
+mod checks;
+mod gateway;
 mod invariants;
 mod knowledge;
 mod observe;
+mod prometheus;
 
 use std::time::Duration;
 
@@ -34,6 +37,7 @@ static MANUAL: Manual = Manual {
     headline: &["status_api"],
     categories: knowledge::CATEGORIES,
     actions: knowledge::ACTIONS,
+    tools: &["etcd", "etcdctl", "etcdutl"],
     signatures: knowledge::SIGNATURES,
     knowledge: knowledge::KNOWLEDGE,
 };

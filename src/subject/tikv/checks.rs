@@ -81,6 +81,31 @@ pub(super) fn is_cut_off(observation: &Observation, node: &NodeName) -> Result<b
     }
 }
 
+/// Whether both PD and the observer hear from a store.
+fn is_heard(observation: &Observation, node: &NodeName) -> bool {
+    observation.value(node, "store_state").text() == Some("Up")
+        && observation.value(node, "status_port").text() == Some("answers")
+}
+
+/// A store that is gone is missed by the others, too; but it does not miss them while it is heard.
+pub(super) fn store_link_down(observation: &Observation, node: &NodeName) -> Finding {
+    let misses = |store: &NodeName, other: &NodeName| {
+        let names = observation.value(store, "cannot_reach");
+        names.text().is_some_and(|names| names.split(", ").any(|name| name == other.as_str()))
+    };
+    match observation.value(node, "cannot_reach") {
+        Value::Unknown { unknown } => return Finding::Unknown(unknown),
+        Value::Text(names) if names == "none" => return Finding::Holds,
+        _ if !is_heard(observation, node) => return Finding::Unknown("the store itself is not heard".to_owned()),
+        _ => {}
+    }
+    let mutual = |other: &&NodeName| is_heard(observation, other) && misses(node, other) && misses(other, node);
+    match stores(observation).find(mutual) {
+        Some(other) => Finding::Violated(format!("it and {other} cannot reach each other, and PD hears from both")),
+        None => Finding::Holds,
+    }
+}
+
 /// Whether a store is gone: PD believes it to be, and it does not answer.
 fn is_gone(observation: &Observation, node: &NodeName) -> bool {
     let down = matches!(observation.value(node, "store_state").text(), Some("Disconnected" | "Down"));
@@ -242,6 +267,21 @@ pub(super) fn leader_imbalance(observation: &Observation, node: &NodeName) -> Fi
         return Finding::Holds;
     }
     Finding::Violated(format!("one store has {most} leaders, another {fewest}"))
+}
+
+/// A cluster that is small or young has some empty regions; so many come from splits that were never filled.
+const MANY_EMPTY: f64 = 100.0;
+
+pub(super) fn empty_regions(observation: &Observation, node: &NodeName) -> Finding {
+    let numbers = (known(observation, node, "empty_regions"), known(observation, node, "merge_limit"));
+    match numbers {
+        (Ok(empty), _) if empty <= MANY_EMPTY => Finding::Holds,
+        (_, Ok(limit)) if limit > 0.0 => Finding::Holds,
+        (Ok(empty), Ok(_)) => {
+            Finding::Violated(format!("{empty} regions are empty, and PD merges none: merge-schedule-limit is 0"))
+        }
+        (Err(finding), _) | (_, Err(finding)) => finding,
+    }
 }
 
 pub(super) fn scheduling_stuck(observation: &Observation, node: &NodeName) -> Finding {

@@ -21,6 +21,15 @@ pub(super) const INVARIANTS: &[Invariant] = &[
         required: true,
         check: checks::store_down,
     },
+    // A complaint counts for 15 s: within the grace it was made again.
+    Invariant {
+        name: "store_link_down",
+        demands: "of the stores that PD hears from and that answer, no two say of each other that they cannot connect",
+        roles: STORE,
+        grace: Duration::from_secs(20),
+        required: false,
+        check: checks::store_link_down,
+    },
     // PD's own bound for a slow store (PD: pkg/core/store.go, `slowStoreThreshold`); the score takes 21 s to get there.
     Invariant {
         name: "store_slow",
@@ -120,6 +129,16 @@ pub(super) const INVARIANTS: &[Invariant] = &[
         grace: Duration::from_secs(30),
         required: false,
         check: checks::scheduling_stuck,
+    },
+    // Each region costs its stores heartbeats and memory, an empty one for nothing. The bound and the grace are ours: PD has
+    // none, and a bulk load switches merging off while it lasts.
+    Invariant {
+        name: "empty_regions",
+        demands: "PD merges small regions, or there are at most 100 that are empty",
+        roles: WHOLE,
+        grace: Duration::from_mins(2),
+        required: false,
+        check: checks::empty_regions,
     },
     // The rule PD_system_time_slow (PD: metrics/alertmanager/pd.rules.yml) and a bound of ours for what logs say.
     Invariant {

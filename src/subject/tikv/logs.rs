@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::super::CLUSTER;
 use super::load;
 use super::log_line::{Event, Line};
+use super::stores::Infos;
 use crate::cluster::{Cluster, ClusterError, LogLine, Node};
 use crate::reading::{NodeName, Observation, Unit, Value};
 
@@ -37,6 +38,7 @@ pub(super) fn observe(
     observation: &mut Observation,
     pds: &[&Node],
     stores: &[&Node],
+    infos: &Infos,
     lines: &Result<Vec<LogLine>, ClusterError>,
 ) {
     let since = observation.at.checked_sub(WINDOW).unwrap_or(Timestamp::MIN);
@@ -48,7 +50,8 @@ pub(super) fn observe(
         };
         push("clock_error", Unit::Seconds, &|lines| clock_error(lines));
         if is_store {
-            push("unreachable_stores", Unit::Count, &|lines| count(unreachable_stores(lines)));
+            push("unreachable_stores", Unit::Count, &|lines| count(unreachable_stores(lines).len()));
+            push("cannot_reach", Unit::None, &|lines| names(&unreachable_stores(lines), infos));
             for (name, event) in COUNTS {
                 let told =
                     |lines: &[(Timestamp, Line)]| lines.iter().filter(|(_, line)| line.event() == Some(*event)).count();
@@ -80,9 +83,26 @@ fn clock_error(lines: &[(Timestamp, Line)]) -> Value {
     )
 }
 
-fn unreachable_stores(lines: &[(Timestamp, Line)]) -> usize {
+/// The ids of the stores that a store says it cannot reach.
+fn unreachable_stores<'l>(lines: &'l [(Timestamp, Line)]) -> BTreeSet<&'l str> {
     let complaints = lines.iter().filter(|(_, line)| line.event() == Some(Event::Unreachable));
-    complaints.filter_map(|(_, line)| line.field("store_id")).collect::<BTreeSet<&str>>().len()
+    complaints.filter_map(|(_, line)| line.field("store_id")).collect()
+}
+
+/// The nodes that have these ids.
+fn names(ids: &BTreeSet<&str>, infos: &Infos) -> Value {
+    let infos = match infos {
+        _ if ids.is_empty() => return Value::from("none"),
+        Ok(infos) => infos,
+        Err(reason) => return Value::unknown(reason),
+    };
+    let own = infos.iter().filter(|(_, info)| ids.contains(info.store.id.to_string().as_str()));
+    let names: Vec<&str> = own.map(|(node, _)| node.as_str()).collect();
+    if names.is_empty() {
+        Value::unknown("PD knows none of the stores that it cannot reach")
+    } else {
+        names.join(", ").as_str().into()
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of log lines is far below 2^52")]
@@ -98,7 +118,16 @@ mod tests {
         let mut observation = Observation::new(Timestamp::from_second(1_795_455_999).unwrap());
         let [pd, tikv1, tikv2] = [("pd0", "pd"), ("tikv1", "tikv"), ("tikv2", "tikv")]
             .map(|(name, role)| Node { name: name.into(), role: role.to_owned() });
-        observe(&mut observation, &[&pd], &[&tikv1, &tikv2], &Ok(lines.to_vec()));
+        let store = |(node, id): (&str, u64)| {
+            let meta = serde_json::json!({
+                "id": id, "address": format!("{node}:20160"), "state_name": "Up", "last_heartbeat": 0, "start_timestamp": 0,
+            });
+            let status = serde_json::json!({ "leader_count": 0, "region_count": 0, "available": "1GiB" });
+            let info = serde_json::json!({ "store": meta, "status": status });
+            (NodeName::from(node), serde_json::from_value(info).unwrap())
+        };
+        let infos = Ok([("tikv0", 4), ("tikv1", 1), ("tikv2", 5)].map(store).into());
+        observe(&mut observation, &[&pd], &[&tikv1, &tikv2], &infos, &Ok(lines.to_vec()));
         observation
     }
 
@@ -119,6 +148,8 @@ mod tests {
         let observation = observed(&lines);
         assert_eq!(observation.value(&"tikv2".into(), "unreachable_stores").number(), Some(2.0));
         assert_eq!(observation.value(&"tikv1".into(), "unreachable_stores").number(), Some(0.0));
+        assert_eq!(observation.value(&"tikv2".into(), "cannot_reach").text(), Some("tikv0, tikv1"));
+        assert_eq!(observation.value(&"tikv1".into(), "cannot_reach").text(), Some("none"));
         // Too long ago.
         let old = lines.map(|line| LogLine { at: Timestamp::from_second(1_795_455_980).unwrap(), ..line });
         assert_eq!(observed(&old).value(&"tikv2".into(), "unreachable_stores").number(), Some(0.0));

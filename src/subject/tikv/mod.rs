@@ -12,6 +12,7 @@ mod prepare;
 mod prometheus;
 mod scheduling;
 mod stores;
+mod traffic;
 
 use std::time::Duration;
 
@@ -53,6 +54,7 @@ static MANUAL: Manual = Manual {
     headline: &["pd_health", "store_state"],
     categories: knowledge::CATEGORIES,
     actions: knowledge::ACTIONS,
+    tools: &["pd-ctl", "tikv-ctl", "tiup", "go-ycsb"],
     signatures: knowledge::SIGNATURES,
     knowledge: knowledge::KNOWLEDGE,
 };

@@ -2,9 +2,10 @@
 
 use futures_util::future::join_all;
 
+use super::super::prometheus::{ask_for, observe as observe_figures};
 use super::super::{CLUSTER, ENDPOINT_TIMEOUT, observe_processes, reachability};
 use super::pd::{self, Health, Heard};
-use super::{checks, logs, prometheus, scheduling, stores};
+use super::{checks, logs, prometheus, scheduling, stores, traffic};
 use crate::cluster::{Cluster, Node};
 use crate::http::{HttpError, Request};
 use crate::reading::{NodeName, Observation, Unit, Value};
@@ -16,8 +17,8 @@ pub(super) async fn observe(cluster: &dyn Cluster) -> Observation {
 
     let (heard, store_figures, pd_figures, lines) = tokio::join!(
         pd::hear(cluster, &pds),
-        prometheus::ask_for(cluster, prometheus::STORE_FIGURES),
-        prometheus::ask_for(cluster, prometheus::PD_FIGURES),
+        ask_for(cluster, prometheus::STORE_FIGURES),
+        ask_for(cluster, prometheus::PD_FIGURES),
         logs::ask(cluster, observation.at),
     );
     // The rest is asked of those members that can say how the stores are: the others would only be waited for.
@@ -26,7 +27,11 @@ pub(super) async fn observe(cluster: &dyn Cluster) -> Observation {
     observe_members(&mut observation, &pds, &heard);
     let infos = stores::by_node(cluster, &able, &nodes, pd::first_answer(heard.stores)).await;
     let addresses: Vec<String> = nodes.iter().map(|node| stores::status_address(&infos, node)).collect();
-    let (ports, answers) = tokio::join!(ask_status_ports(cluster, &addresses), scheduling::ask(cluster, &able));
+    let (ports, scheduling, traffic) = tokio::join!(
+        ask_status_ports(cluster, &addresses),
+        scheduling::ask(cluster, &able),
+        traffic::ask(cluster, &able),
+    );
 
     stores::observe(&mut observation, &nodes, &infos);
     for (node, answer) in nodes.iter().zip(&ports) {
@@ -34,12 +39,13 @@ pub(super) async fn observe(cluster: &dyn Cluster) -> Observation {
         let cut_off = checks::is_cut_off(&observation, &node.name).map_or_else(Value::unknown, Value::Flag);
         observation.push("tikv", &node.name, "cut_off_from_pd", cut_off, Unit::None);
     }
-    logs::observe(&mut observation, &pds, &nodes, &lines);
+    logs::observe(&mut observation, &pds, &nodes, &infos, &lines);
     let instances: Vec<(&NodeName, String)> = nodes.iter().map(|node| &node.name).zip(addresses).collect();
-    prometheus::observe(&mut observation, &instances, prometheus::STORE_FIGURES, &store_figures);
+    observe_figures(&mut observation, &instances, prometheus::STORE_FIGURES, &store_figures);
     let instances: Vec<(&NodeName, String)> = pds.iter().map(|node| (&node.name, pd::address(node))).collect();
-    prometheus::observe(&mut observation, &instances, prometheus::PD_FIGURES, &pd_figures);
-    scheduling::observe(&mut observation, &nodes, &infos, &answers);
+    observe_figures(&mut observation, &instances, prometheus::PD_FIGURES, &pd_figures);
+    scheduling::observe(&mut observation, &scheduling);
+    traffic::observe(&mut observation, &nodes, &infos, &traffic);
     observe_processes(cluster, &mut observation).await;
     observation
 }

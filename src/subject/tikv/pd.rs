@@ -80,6 +80,14 @@ pub(super) struct RegionCheck {
     pub(super) count: u64,
 }
 
+/// `GET /stats/region` (PD: pkg/statistics/region.go).
+#[derive(Debug, Deserialize)]
+pub(super) struct RegionStats {
+    pub(super) count: u64,
+    /// Those of at most 1 MiB.
+    pub(super) empty_count: u64,
+}
+
 /// `GET /config/replicate` (PD: pkg/schedule/config/config.go).
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -129,6 +137,37 @@ pub(super) struct HotPeer {
     pub(super) region_id: u64,
     /// Keys a second.
     pub(super) flow_keys: f64,
+}
+
+/// `GET /regions/writeflow` (PD: `pkg/response/region.go`): what was written is the sum between two heartbeats.
+#[derive(Debug, Deserialize)]
+pub(super) struct FlowRegions {
+    #[serde(default)]
+    pub(super) regions: Vec<FlowRegion>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct FlowRegion {
+    #[serde(default)]
+    pub(super) peers: Vec<RegionPeer>,
+    pub(super) leader: Option<RegionPeer>,
+    #[serde(default)]
+    pub(super) written_keys: f64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RegionPeer {
+    #[serde(default)]
+    pub(super) store_id: u64,
+}
+
+/// `GET /hotspot/stores` (PD: `server/api/hot_status.go`).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct StoreRates {
+    /// Keys a second, by the store's id.
+    #[serde(default)]
+    pub(super) keys_write_rate: BTreeMap<String, f64>,
 }
 
 /// What the members say of themselves and of each other, in their order, and PD's view of the stores.

@@ -1,13 +1,10 @@
 //! Whether PD may move and repair replicas, and what has to be: its configuration, schedulers, operators and region checks.
 
-use std::collections::BTreeMap;
-
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::super::CLUSTER;
-use super::pd::{Checker, HotPeer, HotRegions, RegionCheck, ReplicationConfig, SlowStores, ask_in_turn};
-use super::stores::Infos;
+use super::pd::{Checker, RegionCheck, RegionStats, ReplicationConfig, SlowStores, ask_in_turn};
 use crate::cluster::{Cluster, Node};
 use crate::reading::{Observation, Unit, Value};
 
@@ -36,7 +33,7 @@ pub(super) struct Answers {
     rule_checker: Result<Checker, String>,
     operators: Result<Vec<String>, String>,
     checks: [(&'static str, Result<RegionCheck, String>); 3],
-    hot: [Result<HotRegions, String>; 2],
+    regions: Result<RegionStats, String>,
 }
 
 /// Asks the members in their order.
@@ -44,20 +41,7 @@ pub(super) async fn ask(cluster: &dyn Cluster, pds: &[&Node]) -> Answers {
     async fn turn<T: DeserializeOwned>(cluster: &dyn Cluster, pds: &[&Node], path: &str) -> Result<T, String> {
         ask_in_turn(cluster, pds, path).await
     }
-    let (
-        config,
-        replication,
-        schedulers,
-        slow_stores,
-        paused,
-        rule_checker,
-        operators,
-        pending,
-        down,
-        miss,
-        write,
-        read,
-    ) = tokio::join!(
+    let (config, replication, schedulers, slow_stores, paused, rule_checker, operators, pending, down, miss, regions) = tokio::join!(
         turn(cluster, pds, "/config/schedule"),
         turn(cluster, pds, "/config/replicate"),
         turn(cluster, pds, "/schedulers"),
@@ -68,25 +52,14 @@ pub(super) async fn ask(cluster: &dyn Cluster, pds: &[&Node]) -> Answers {
         turn(cluster, pds, "/regions/check/pending-peer"),
         turn(cluster, pds, "/regions/check/down-peer"),
         turn(cluster, pds, "/regions/check/miss-peer"),
-        turn(cluster, pds, "/hotspot/regions/write"),
-        turn(cluster, pds, "/hotspot/regions/read"),
+        turn(cluster, pds, "/stats/region"),
     );
     let checks = [("pending_peer_regions", pending), ("down_peer_regions", down), ("miss_peer_regions", miss)];
-    Answers {
-        config,
-        replication,
-        schedulers,
-        slow_stores,
-        paused,
-        rule_checker,
-        operators,
-        checks,
-        hot: [write, read],
-    }
+    Answers { config, replication, schedulers, slow_stores, paused, rule_checker, operators, checks, regions }
 }
 
-/// Reads what the answers say of the cluster and, of hot regions, of the stores that lead them.
-pub(super) fn observe(observation: &mut Observation, nodes: &[&Node], infos: &Infos, answers: &Answers) {
+/// Reads what the answers say of the cluster.
+pub(super) fn observe(observation: &mut Observation, answers: &Answers) {
     let mut push = |name: &str, value: Value, unit: Unit| observation.push("pd", &CLUSTER.into(), name, value, unit);
     for (name, check) in &answers.checks {
         push(name, check.as_ref().map_or_else(Value::unknown, |check| number(check.count)), Unit::Count);
@@ -100,9 +73,14 @@ pub(super) fn observe(observation: &mut Observation, nodes: &[&Node], infos: &In
     push("switched_off", off.as_ref().map_or_else(Value::unknown, list), Unit::None);
     let operators = answers.operators.as_ref().map(|operators| number(operators.len() as u64));
     push("operators", operators.unwrap_or_else(Value::unknown), Unit::Count);
+    let regions = |of: fn(&RegionStats) -> u64| {
+        answers.regions.as_ref().map_or_else(Value::unknown, |regions| number(of(regions)))
+    };
+    push("regions", regions(|regions| regions.count), Unit::Count);
+    push("empty_regions", regions(|regions| regions.empty_count), Unit::Count);
+    push("merge_limit", answers.merge_limit(), Unit::Count);
     let evicting = answers.leaders_moved_on_purpose().map(Value::Flag);
     push("leaders_moved_on_purpose", evicting.unwrap_or_else(Value::unknown), Unit::None);
-    observe_hot_regions(observation, nodes, infos, &answers.hot);
 }
 
 impl Answers {
@@ -112,6 +90,17 @@ impl Answers {
         let evicts =
             |name: &String| name.starts_with("evict-leader-scheduler") || name.starts_with("grant-leader-scheduler");
         Ok(self.schedulers.as_ref()?.iter().any(evicts) || !self.slow_stores.as_ref()?.evict_stores.is_empty())
+    }
+
+    /// How many operators PD has at most to merge regions, of which a merge takes two; with 0 it merges none.
+    fn merge_limit(&self) -> Value {
+        match &self.config {
+            Ok(config) => config
+                .get("merge-schedule-limit")
+                .and_then(Json::as_f64)
+                .map_or_else(|| Value::unknown("PD's configuration has no merge-schedule-limit"), Value::from),
+            Err(reason) => Value::unknown(reason),
+        }
     }
 
     /// What is switched off of PD's scheduling.
@@ -135,53 +124,6 @@ impl Answers {
         }
         Ok(off)
     }
-}
-
-/// A region that PD counts as hot has been so for 3 minutes (PD: pkg/statistics/utils/constant.go): how much of what all
-/// regions get goes to the hottest one of each store, to a hundredth.
-fn observe_hot_regions(
-    observation: &mut Observation,
-    nodes: &[&Node],
-    infos: &Infos,
-    [write, read]: &[Result<HotRegions, String>; 2],
-) {
-    let mut hottest: BTreeMap<u64, (f64, u64)> = BTreeMap::new();
-    for (hot, is_write) in [(write, true), (read, false)] {
-        let Ok(hot) = hot else { continue };
-        let all: f64 = hot.as_peer.values().map(|peers| peers.store_keys).sum();
-        for peer in hot.as_leader.values().flat_map(|peers| &peers.statistics) {
-            let share = (peer.flow_keys / total(all, peer, is_write) * 100.0).round() / 100.0;
-            let entry = hottest.entry(peer.store_id).or_insert((share, peer.region_id));
-            if share > entry.0 {
-                *entry = (share, peer.region_id);
-            }
-        }
-    }
-    let unread = [write, read].into_iter().find_map(|hot| hot.as_ref().err());
-    for node in nodes {
-        let id = infos.as_ref().ok().and_then(|infos| infos.get(&node.name)).map(|info| info.store.id);
-        let own = id.and_then(|id| hottest.get(&id));
-        let share = match (own, unread) {
-            (Some((share, _)), _) => Value::from(*share),
-            (None, Some(reason)) => Value::unknown(reason),
-            (None, None) => Value::from(0.0),
-        };
-        observation.push("pd", &node.name, "hot_region_share", share, Unit::None);
-    }
-    let region = hottest.values().max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, region)| region);
-    let region = match (region, unread) {
-        (Some(region), _) => Value::Text(format!("region {region}")),
-        (None, Some(reason)) => Value::unknown(reason),
-        (None, None) => Value::from("none"),
-    };
-    observation.push("pd", &CLUSTER.into(), "hottest_region", region, Unit::None);
-}
-
-/// Keys a second that all regions get. Of a write each replica tells, of a read only the leader
-/// (fixtures/recordings/hot-region.hotspot.jsonl).
-fn total(all_peers: f64, peer: &HotPeer, is_write: bool) -> f64 {
-    let replicas = u32::try_from(peer.stores.len().max(1)).unwrap_or(1);
-    if is_write { all_peers / f64::from(replicas) } else { all_peers }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of regions and operators are far below 2^52")]

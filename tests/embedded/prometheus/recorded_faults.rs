@@ -57,7 +57,7 @@ async fn run(fault: &str, cluster: EmbeddedCluster, victim: &str) -> Run {
     let start = cluster.clock().now();
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch")]
     let fault_at = start.as_millisecond() as f64 / 1000.0;
-    cluster.inject(&Fault::new(FaultKind::Kill, victim.into())).await.unwrap();
+    cluster.inject(&Fault::new(FaultKind::KILL, victim.into())).await.unwrap();
     let until = async |seconds: f64| {
         let until = after(start, Duration::from_secs_f64(seconds));
         cluster.clock().sleep(span_between(cluster.clock().now(), until)).await;

@@ -385,7 +385,7 @@ async fn a_store_shows_what_its_peers_know() {
 
     // Without a quorum, the one that is left asks for votes in vain.
     for node in [&leading[0], &following[1]] {
-        cluster.inject(&Fault::new(FaultKind::Kill, node.as_str().into())).await.unwrap();
+        cluster.inject(&Fault::new(FaultKind::KILL, node.as_str().into())).await.unwrap();
     }
     wait(&cluster, 60.0).await;
     let alone = raft(&cluster, &following[0], id).await;

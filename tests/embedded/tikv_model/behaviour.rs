@@ -341,7 +341,7 @@ proptest! {
             let cluster = up(seed).await;
             let mut done = Vec::new();
             for (node, kind, undo, millis) in acts {
-                let kind = [FaultKind::Kill, FaultKind::Stop, FaultKind::Pause, FaultKind::CUT_OFF][kind].clone();
+                let kind = [FaultKind::KILL, FaultKind::Stop, FaultKind::Pause, FaultKind::CUT_OFF][kind].clone();
                 let fault = Fault::new(kind.clone(), cluster.nodes()[node].name.clone());
                 if undo {
                     cluster.heal(&fault.undo()).await.unwrap();

@@ -63,7 +63,7 @@ enum Compare {
 const ROWS: &[Row] = &[
     Row {
         name: "store-kill",
-        kind: FaultKind::Kill,
+        kind: FaultKind::KILL,
         struck: &[("tikv1", 0.0)],
         phase: 8.0,
         load: true,
@@ -87,7 +87,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "store-quorum-loss",
-        kind: FaultKind::Kill,
+        kind: FaultKind::KILL,
         struck: &[("tikv2", 0.0), ("tikv1", 0.0)],
         phase: 1.3,
         load: true,

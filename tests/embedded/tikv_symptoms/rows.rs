@@ -26,7 +26,7 @@ const NO_RECOVERY: &[(super::Sign, super::When)] = &[];
 pub(super) const ROWS: &[Row] = &[
     Row {
         name: "store SIGKILL",
-        faults: || vec![(FaultKind::Kill, Victim)],
+        faults: || vec![(FaultKind::KILL, Victim)],
         signs: &[
             (Process(Victim, "exited(137)"), Some((0.0, 0.1))),
             (Answer(Victim, 0), Some((0.0, 0.1))),
@@ -49,7 +49,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "store SIGKILL, for long",
-        faults: || vec![(FaultKind::Kill, Victim)],
+        faults: || vec![(FaultKind::KILL, Victim)],
         signs: &[
             (State(Victim, "Disconnected"), Some((10.0, 21.1))),
             (DownPeers(1), Some((600.0, 680.0))),
@@ -81,7 +81,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "two of three stores down",
-        faults: || vec![(FaultKind::Kill, Victim), (FaultKind::Kill, Store(0))],
+        faults: || vec![(FaultKind::KILL, Victim), (FaultKind::KILL, Store(0))],
         signs: &[
             (State(Victim, "Disconnected"), Some((10.0, 21.1))),
             (State(Store(0), "Disconnected"), Some((10.0, 21.1))),
@@ -98,7 +98,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "PD leader SIGKILL",
-        faults: || vec![(FaultKind::Kill, PdLeader)],
+        faults: || vec![(FaultKind::KILL, PdLeader)],
         signs: &[
             (Answer(PdLeader, 0), Some((0.0, 0.1))),
             (Answer(PdFollower(0), 500), Some((0.0, 0.1))),
@@ -128,7 +128,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "PD quorum loss, the leader survives",
-        faults: || vec![(FaultKind::Kill, PdFollower(0)), (FaultKind::Kill, PdFollower(1))],
+        faults: || vec![(FaultKind::KILL, PdFollower(0)), (FaultKind::KILL, PdFollower(1))],
         signs: &[
             (Answer(PdLeader, 200), Some((0.0, 1.1))),
             (Line(PdLeader, "stepped down to follower since quorum is not active"), Some((3.0, 6.0))),
@@ -145,7 +145,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "PD quorum loss, a follower survives",
-        faults: || vec![(FaultKind::Kill, PdLeader), (FaultKind::Kill, PdFollower(1))],
+        faults: || vec![(FaultKind::KILL, PdLeader), (FaultKind::KILL, PdFollower(1))],
         signs: &[
             (Answer(PdFollower(0), 500), Some((0.0, 0.1))),
             (Line(PdFollower(0), "getting pd leader meets error"), Some((3.0, 6.0))),
@@ -331,6 +331,19 @@ pub(super) const ROWS: &[Row] = &[
         recovery_seconds: 1,
     },
     Row {
+        name: "merge disabled",
+        faults: || vec![(FaultKind::SplitRegions { count: 200 }, PdLeader)],
+        signs: &[
+            (Metric(PdLeader, "pd_regions_status{type=\"empty-region-count\"}", 224.0), Some((0.0, 11.0))),
+            (Line(PdLeader, "merge-region"), NEVER),
+            (State(Victim, "Disconnected"), NEVER),
+        ],
+        // PD would merge what was split an hour ago.
+        seconds: 4000,
+        recovery: &[(Metric(PdLeader, "pd_regions_status{type=\"empty-region-count\"}", -24.0), Some((0.0, 11.0)))],
+        recovery_seconds: 15,
+    },
+    Row {
         name: "CPU starvation",
         faults: || vec![(FaultKind::LimitCpu { cores: 0.04 }, Victim)],
         signs: &[
@@ -379,7 +392,7 @@ pub(super) const ROWS: &[Row] = &[
         faults: || {
             vec![
                 (FaultKind::ShiftClock { by: Shift(SignedDuration::from_mins(-5)) }, PdLeader),
-                (FaultKind::Kill, Victim),
+                (FaultKind::KILL, Victim),
             ]
         },
         signs: &[(LeadersAtMost(Victim, 0), Some((8.0, 21.1))), (State(Victim, "Disconnected"), Some((310.0, 321.1)))],
@@ -428,7 +441,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "flapping store",
-        faults: || vec![(FaultKind::Flap { up: span(30_000), down: span(5_000) }, Victim)],
+        faults: || vec![(FaultKind::Flap { up: span(30_000), down: span(5_000), count: None }, Victim)],
         signs: &[
             (Process(Victim, "exited(137)"), Some((0.0, 0.1))),
             (Line(Store(0), "connection abort"), Some((0.0, 0.1))),

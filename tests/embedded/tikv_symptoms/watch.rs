@@ -72,7 +72,7 @@ impl Watch {
     pub(super) async fn inject(&mut self, faults: Vec<(FaultKind, Part)>) {
         for (kind, part) in faults {
             let fault = match kind {
-                FaultKind::HaltScheduling => Fault::of_cluster(kind),
+                FaultKind::HaltScheduling | FaultKind::SplitRegions { .. } => Fault::of_cluster(kind),
                 // Rows name the parts of the others: 1 is a store, pd all of PD, leader and follower members of it.
                 FaultKind::Partition { from, direction } => {
                     let from = from.iter().flat_map(|name| self.named(name.as_str())).collect();

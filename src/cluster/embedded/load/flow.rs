@@ -64,7 +64,7 @@ impl Flow {
     }
 
     /// The flow of a second, if this is that of such a span.
-    pub(super) fn rate(self, span: Duration) -> Self {
+    pub(in super::super) fn rate(self, span: Duration) -> Self {
         let seconds = span.as_secs_f64().max(1e-3);
         Self {
             written_bytes: self.written_bytes / seconds,
@@ -120,6 +120,8 @@ pub(super) struct RegionFlow {
     pub(super) leader: Option<usize>,
     /// Since when its leader hears no quorum.
     pub(super) alone_since: Option<Duration>,
+    /// The writes so far.
+    writes: f64,
     /// The sum so far, since the region's last heartbeat.
     pub(super) sum: Flow,
     /// When that was.
@@ -127,9 +129,17 @@ pub(super) struct RegionFlow {
 }
 
 impl RegionFlow {
+    /// How many writes it has had.
+    pub(super) fn written(&self, clients: &[Client]) -> f64 {
+        let parts = clients.iter().zip(&self.seen).zip(&self.shares);
+        let more = parts.map(|((client, seen), share)| share * (client.tally[1] - seen[1]));
+        self.writes + if self.obstacles[1].is_none() { more.sum() } else { 0.0 }
+    }
+
     /// Adds what the clients have got done meanwhile.
     pub(super) fn settle(&mut self, clients: &[Client]) {
         self.seen.resize(clients.len(), [0.0; 2]);
+        self.writes = self.written(clients);
         for ((client, seen), share) in clients.iter().zip(&mut self.seen).zip(&self.shares) {
             let mut done = [0.0; 2];
             for kind in 0..2 {

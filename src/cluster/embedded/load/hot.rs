@@ -28,6 +28,11 @@ pub(in super::super) struct StoreRates {
 }
 
 impl StoreRates {
+    /// The last rate.
+    pub(in super::super) fn last(&self) -> Flow {
+        self.last.back().copied().unwrap_or_default()
+    }
+
     fn take(&mut self, rate: Flow) {
         if self.last.len() == WINDOW {
             self.last.pop_front();
@@ -118,6 +123,11 @@ impl HotRegions {
         }
     }
 
+    /// A region is no more.
+    pub(in super::super) fn forget(&mut self, region: usize) {
+        self.peers.iter_mut().for_each(|peers| drop(peers.remove(&region)));
+    }
+
     /// A store's rates come in with its heartbeat.
     pub(super) fn take_store(&mut self, store: usize, rate: Flow) {
         if store >= self.stores.len() {
@@ -131,6 +141,16 @@ impl HotRegions {
         let kind = usize::from(write);
         let listed = move |peer: &&HotPeer| peer.degree >= LISTED[kind] && peer.anti_count == ANTI_COUNT[kind];
         self.peers[kind].iter().map(|(region, peer)| (*region, peer)).filter(move |(_, peer)| listed(peer))
+    }
+
+    /// The regions that have been hot lately, by index.
+    pub(in super::super) fn watched(&self, write: bool) -> impl Iterator<Item = usize> {
+        self.peers[usize::from(write)].keys().copied()
+    }
+
+    /// How many bytes and keys a second make a region hot.
+    pub(in super::super) fn thresholds(write: bool) -> (f64, f64) {
+        THRESHOLDS[usize::from(write)]
     }
 
     /// Whether any region is watched for its reads.

@@ -99,6 +99,11 @@ impl Load {
         self.stores.get(store).map_or_else(Served::default, |flow| flow.served(&self.clients))
     }
 
+    /// How many writes a region has had so far, but for those that had to try again.
+    pub(super) fn written(&self, region: usize) -> f64 {
+        self.regions.get(region).map_or(0.0, |flow| flow.written(&self.clients))
+    }
+
     /// How fast a store is, once that is known.
     pub(super) fn pace(&self, store: usize) -> Option<Pace> {
         self.stores.get(store).and_then(|flow| flow.pace)
@@ -154,7 +159,7 @@ pub(super) fn step(model: &mut Model, now: Duration) {
         return;
     }
     let Some(began) = load.began else {
-        if model.regions.iter().all(|region| region.leader.is_some()) {
+        if model.live_regions().all(|region| region.leader.is_some()) {
             model.load.began = Some(now);
             model.load.next = Duration::from_secs(now.as_secs() + 1);
             model.load.moved_on = now;

@@ -78,7 +78,7 @@ pub(super) fn look_over(model: &mut Model, now: Duration) -> usize {
         let flow = &mut load.regions[index];
         flow.alone_since = alone.then(|| flow.alone_since.unwrap_or(now));
         let before = flow.leader;
-        flow.leader = region.leader_store().or(before);
+        flow.leader = region.leader_store().or(before).filter(|_| !region.is_merged());
         if before != flow.leader && before.is_some_and(|store| stores[store].serves()) {
             moved += 1;
         }

@@ -41,32 +41,45 @@ pub(super) struct Histogram {
     pub(super) bucket: Family,
     pub(super) count: Family,
     pub(super) sum: Family,
-    /// The first bound in seconds, and how many there are, each twice the one before.
+    /// The first bound, and how many there are, each twice the one before.
     layout: (f64, usize),
+    /// The bounds after those.
+    further: &'static [f64],
 }
 
 impl Histogram {
-    /// The upper bounds of its buckets, in seconds, but for the last, which is infinite.
+    /// The upper bounds of its buckets, in seconds or entries, but for the last, which is infinite.
     pub(super) fn bounds(&self) -> impl Iterator<Item = f64> {
         let (first, count) = self.layout;
-        std::iter::successors(Some(first), |bound| Some(2.0 * bound)).take(count)
+        std::iter::successors(Some(first), |bound| Some(2.0 * bound)).take(count).chain(self.further.iter().copied())
     }
 }
 
-const fn histogram(names: [&'static str; 3], help: &'static str, layout: (f64, usize)) -> Histogram {
+const fn histogram(
+    names: [&'static str; 3],
+    help: &'static str,
+    layout: (f64, usize),
+    further: &'static [f64],
+) -> Histogram {
     let [bucket, sum, count] = names;
     Histogram {
         bucket: Family { name: bucket, kind: Kind::Histogram, help },
         sum: Family { name: sum, kind: Kind::Histogram, help },
         count: Family { name: count, kind: Kind::Histogram, help },
         layout,
+        further,
     }
 }
 
 /// A histogram of this name.
 macro_rules! histogram {
-    ($name:literal, $help:literal, $layout:expr) => {
-        histogram([concat!($name, "_bucket"), concat!($name, "_sum"), concat!($name, "_count")], $help, $layout)
+    ($name:literal, $help:literal, $layout:expr $(, $further:literal)*) => {
+        histogram(
+            [concat!($name, "_bucket"), concat!($name, "_sum"), concat!($name, "_count")],
+            $help,
+            $layout,
+            &[$($further),*],
+        )
     };
 }
 
@@ -89,6 +102,8 @@ pub(super) static OPERATORS: Family = counter("pd_schedule_operators_count", "Co
 /// `pd:pkg/schedule/schedulers/metrics.go`; the recorded cluster had no slow store.
 pub(super) static EVICTED_SLOW_STORE: Family =
     gauge("pd_scheduler_evicted_slow_store_status", "Store evicted leaders due to slow");
+/// `pd:pkg/statistics/hot_cache.go`.
+pub(super) static HOT_CACHE: Family = gauge("pd_hotcache_status", "Status of the hotspot.");
 pub(super) static CLUSTER_HEALTH: Family = gauge("pd_cluster_health_status", "Status of the cluster.");
 pub(super) static CLUSTER_METADATA: Family = gauge("pd_cluster_metadata", "Record critical metadata.");
 pub(super) static CLUSTER_STATUS: Family = gauge("pd_cluster_status", "Status of the cluster.");
@@ -121,6 +136,9 @@ pub(super) static COMMIT_LOG: Histogram = histogram!(
     "Bucketed histogram of peer commits logs duration.",
     (10e-6, 32)
 );
+/// In entries of the Raft log.
+pub(super) static LOG_LAG: Histogram =
+    histogram!("tikv_raftstore_log_lag", "Bucketed histogram of log lag in a region.", (2.0, 10), 5120.0, 10240.0);
 pub(super) static ASYNC_REQUEST: Histogram = histogram!(
     "tikv_storage_engine_async_request_duration_seconds",
     "Bucketed histogram of processing successful asynchronous requests.",
@@ -139,4 +157,7 @@ pub(super) static REGION_COUNT: Family =
 pub(super) static SLOW_SCORE: Family = gauge("tikv_raftstore_slow_score", "Slow score of the store.");
 pub(super) static SERVER_INFO: Family =
     gauge("tikv_server_info", "Indicate the tikv server info, and the value is the server startup timestamp(s).");
+/// A gauge in spite of its name.
+pub(super) static THREAD_CPU: Family =
+    gauge("tikv_thread_cpu_seconds_total", "Total user and system CPU time spent in seconds by threads.");
 pub(super) static STORE_SIZE: Family = gauge("tikv_store_size_bytes", "Size of storage.");

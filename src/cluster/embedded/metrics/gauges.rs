@@ -9,6 +9,7 @@ use super::super::model::Model;
 use super::super::pd::Phase;
 use super::super::store::Store;
 use super::load::LoadMetrics;
+use super::log_lag::{self, Behind, LogLag};
 use super::pd::ClusterGauges;
 
 /// PD's leader sets the gauges of the cluster this often (`pd:server/cluster/cluster.go`,
@@ -23,6 +24,8 @@ pub(in super::super) struct MemberMetrics {
     /// The term in which it last saw a leader of etcd, and who that was.
     seen: Option<(u64, usize)>,
     pub(super) leader_changes: u64,
+    /// How long it led PD before it last began to, and since when it does.
+    led: (Duration, Option<Duration>),
     /// It leads PD, or has.
     pub(super) has_led: bool,
     /// How often its clock was set back.
@@ -48,6 +51,11 @@ impl MemberMetrics {
         self.slow_timestamps + self.behind.map_or(0, |behind| u64::try_from(looks(behind)).unwrap_or(u64::MAX))
     }
 
+    /// How long it has led PD.
+    pub(super) fn led_for(&self, now: Duration) -> Duration {
+        self.led.0 + self.led.1.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+
     /// The leader of etcd that the member believes in.
     pub(super) fn etcd_leader(&self) -> Option<usize> {
         self.seen.map(|(_, leader)| leader)
@@ -65,6 +73,7 @@ pub(super) struct StoreMetrics {
     /// The heartbeats of regions that it has sent.
     pub(super) region_heartbeats: u64,
     pub(super) load: LoadMetrics,
+    pub(super) log_lag: LogLag,
 }
 
 /// What all nodes keep.
@@ -72,6 +81,8 @@ pub(super) struct StoreMetrics {
 pub(in super::super) struct Metrics {
     pub(in super::super) members: Vec<MemberMetrics>,
     pub(super) stores: Vec<StoreMetrics>,
+    /// By the region's index.
+    pub(super) behind: Vec<Behind>,
     /// What PD's leader last said of the cluster, and who that was.
     pub(super) cluster: Option<(usize, ClusterGauges)>,
     next_cluster: Duration,
@@ -83,6 +94,7 @@ impl Metrics {
         Self {
             members: vec![MemberMetrics::default(); topology.pd],
             stores: vec![StoreMetrics::default(); topology.tikv],
+            behind: Vec::new(),
             cluster: None,
             next_cluster: Duration::ZERO,
             next_stores: Duration::ZERO,
@@ -147,6 +159,7 @@ pub(in super::super) fn step(model: &mut Model, now: Duration) {
     if now >= model.metrics.next_stores {
         model.metrics.next_stores = now + FLUSH;
         step_stores(model);
+        log_lag::step(model, FLUSH);
     }
 }
 
@@ -155,6 +168,11 @@ fn step_member(model: &mut Model, index: usize, now: Duration) {
     let process = member.process.running_since();
     if model.metrics.members[index].process != process {
         model.metrics.members[index] = MemberMetrics { process, ..MemberMetrics::default() };
+    }
+    let metrics = &mut model.metrics.members[index];
+    let leads = model.leadership.leader() == Some(index);
+    if leads != metrics.led.1.is_some() {
+        metrics.led = (metrics.led_for(now), leads.then_some(now));
     }
     if !member.serves(now) {
         return;

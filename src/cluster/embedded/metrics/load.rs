@@ -104,14 +104,14 @@ impl LoadMetrics {
         }
     }
 
-    /// Seconds of a core that the load has taken.
-    pub(super) fn processor(&self, uptime: Duration) -> f64 {
-        (self.seen.processor() - self.from.processor()).max(0.0) + CPU_IDLE * uptime.as_secs_f64()
+    /// Seconds of a core that the process has taken for its clients and for itself.
+    pub(super) fn processor(&self, uptime: Duration) -> [f64; 2] {
+        [(self.seen.processor() - self.from.processor()).max(0.0), CPU_IDLE * uptime.as_secs_f64()]
     }
 
     pub(super) fn collect_processor(&self, uptime: Duration, take: &mut Take) {
         // TiKV counts whole seconds.
-        take(&CPU_SECONDS, &[], self.processor(uptime).floor());
+        take(&CPU_SECONDS, &[], self.processor(uptime).iter().sum::<f64>().floor());
     }
 
     /// The histograms whose family's name begins so.

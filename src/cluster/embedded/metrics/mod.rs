@@ -4,8 +4,10 @@
 mod families;
 mod gauges;
 mod load;
+mod log_lag;
 mod pd;
 mod text;
+mod threads;
 mod tikv;
 
 use std::time::Duration;

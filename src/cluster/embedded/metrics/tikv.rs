@@ -1,18 +1,13 @@
 //! `/metrics` of TiKV's status port.
 
-use std::time::Duration;
-
+use super::super::disk::SCORE_EVERY;
 use super::super::model::Model;
 use super::super::{TIKV_GIT_HASH, TIKV_VERSION};
 use super::families::{
     CORES_QUOTA, HEARTBEAT_MESSAGES, MEMORY_QUOTA, REGION_COUNT, RESIDENT, SERVER_INFO, SLOW_SCORE, START_TIME,
     STORE_SIZE,
 };
-use super::{Take, epoch_seconds, number};
-
-/// A store first sets its slow score when it has looked at its disk 30 times, one each half second
-/// (`tikv:components/raftstore/src/store/util.rs`, `SlowScore`; recorded: not yet 13 s after the start, but 28 s after it).
-const FIRST_SLOW_SCORE: Duration = Duration::from_secs(15);
+use super::{Take, epoch_seconds, number, threads};
 
 pub(super) fn collect(model: &Model, index: usize, take: &mut Take) {
     let (store, metrics) = (&model.stores[index], &model.metrics.stores[index]);
@@ -27,11 +22,13 @@ pub(super) fn collect(model: &Model, index: usize, take: &mut Take) {
     load.collect("tikv_grpc_", take);
     take(&HEARTBEAT_MESSAGES, &[("type", "send")], number(metrics.region_heartbeats));
     load.collect("tikv_raftstore_", take);
+    metrics.log_lag.collect(take);
     if let Some((regions, leaders)) = metrics.regions {
         take(&REGION_COUNT, &[("type", "leader")], number(leaders));
         take(&REGION_COUNT, &[("type", "region")], number(regions));
     }
-    if store.ready.is_some_and(|ready| model.now >= ready + FIRST_SLOW_SCORE) {
+    // It is first set with the first round of probes (`tikv:components/raftstore/src/store/worker/pd.rs`).
+    if store.ready.is_some_and(|ready| model.now >= ready + SCORE_EVERY) {
         take(&SLOW_SCORE, &[("type", "raft")], number(store.disk.slow_score()));
     }
     take(&CORES_QUOTA, &[], store.resources.cores);
@@ -46,5 +43,9 @@ pub(super) fn collect(model: &Model, index: usize, take: &mut Take) {
         take(&STORE_SIZE, &[("type", "available")], number(available));
         take(&STORE_SIZE, &[("type", "capacity")], number(capacity));
         take(&STORE_SIZE, &[("type", "used")], number(used));
+    }
+    if let Some(since) = store.process.running_since() {
+        let [for_clients, for_itself] = load.processor(model.now.saturating_sub(since));
+        threads::collect(store.id, for_clients, for_itself, take);
     }
 }

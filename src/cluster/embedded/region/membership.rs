@@ -66,6 +66,7 @@ impl Region {
     /// (`tikv:components/raftstore/src/store/fsm/apply.rs`, `exec_batch_split`).
     pub(in super::super) fn split(&mut self, keys: &[String], mut id: impl FnMut() -> u64, now: Duration) -> Vec<Self> {
         self.version += keys.len() as u64;
+        self.split_at = Some(now);
         let part = |key: &String| {
             let mut part = self.clone();
             self.start_key.clone_from(key);

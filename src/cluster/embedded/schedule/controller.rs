@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::super::bodies::APPROXIMATE_SIZE;
 use super::super::lines as cluster_lines;
+use super::super::merge;
 use super::super::model::{Model, Place, STEP};
 use super::super::region::{Region, Role};
 use super::super::split;
@@ -22,6 +23,8 @@ const TRANSFER: Range<f64> = 0.012..0.093;
 const LEARNER: Range<f64> = 0.1..0.172;
 const CONF_CHANGE: Range<f64> = 0.01..0.024;
 const SPLIT: Range<f64> = 0.008..0.014;
+/// That of a merge, which is an entry in either of two logs, is a figure of the model.
+const MERGE: Range<f64> = 0.02..0.048;
 /// A snapshot's speed, in MiB a second (`tikv:src/server/config.rs`, `snap-io-max-bytes-per-sec`).
 const SNAPSHOT_SPEED: f64 = 100.0;
 
@@ -166,6 +169,17 @@ fn end(model: &mut Model, region: usize, status: Status, at: Duration) {
     model.schedule.operators.records.push_back(operator);
 }
 
+/// The region of an operator has become part of another, so that nobody can tell PD that it is done.
+fn disappear(model: &mut Model, region: usize, at: Duration) {
+    let Some(operator) = model.schedule.operators.of_region(region) else { return };
+    let desc = operator.desc;
+    if let Some(leader) = model.leadership.leader() {
+        lines::disappeared(&mut model.log, at, &model.members[leader].name, operator);
+    }
+    count(model, desc, "disappear");
+    end(model, region, Status::Canceled, at);
+}
+
 /// Moves every operator on as far as it gets.
 pub(super) fn step(model: &mut Model, now: Duration) {
     let regions: Vec<usize> = model.schedule.operators.running.keys().copied().collect();
@@ -182,6 +196,9 @@ fn advance(model: &mut Model, region: usize, now: Duration) {
     let Some(created) = model.schedule.operators.of_region(region).map(|operator| operator.created) else { return };
     let mut at = created;
     while let Some(operator) = model.schedule.operators.of_region(region) {
+        if model.regions[region].is_merged() {
+            return disappear(model, region, at);
+        }
         let Some(step) = operator.steps.get(operator.current).cloned() else {
             return end(model, region, Status::Success, at);
         };
@@ -220,11 +237,22 @@ fn advance(model: &mut Model, region: usize, now: Duration) {
     }
 }
 
-/// Whether a step has lost its sense: the leader that should hand over leads no more.
+/// Whether a step has lost its sense: the leader that should hand over leads no more, or two regions cannot become one any
+/// more.
 fn is_stale(model: &Model, region: usize, step: &Step) -> bool {
-    let Step::TransferLeader { from, to } = step else { return false };
-    let leader = model.regions[region].known_leader_store();
-    leader != Some(from.store) && !to.iter().any(|to| leader == Some(to.store))
+    match step {
+        Step::TransferLeader { from, to } => {
+            let leader = model.regions[region].known_leader_store();
+            leader != Some(from.store) && !to.iter().any(|to| leader == Some(to.store))
+        }
+        Step::Merge { source: (source, _), .. } if *source != region && model.regions[*source].is_merged() => false,
+        Step::Merge { source: (source, _), target: (target, _) } => {
+            let ordered =
+                |region| model.schedule.operators.of_region(region).is_some_and(|own| own.kind.has(Kind::MERGE));
+            !merge::fit_together(model, *source, *target) || !ordered(*source) || !ordered(*target)
+        }
+        _ => false,
+    }
 }
 
 /// Whether the leader hears what PD wants of it.
@@ -238,6 +266,7 @@ fn begin(model: &mut Model, region: usize, step: &Step, at: Duration) -> Duratio
         Step::TransferLeader { .. } => TRANSFER,
         Step::AddLearner { .. } => LEARNER,
         Step::Split { .. } => SPLIT,
+        Step::Merge { .. } => MERGE,
         _ => CONF_CHANGE,
     };
     let mut takes = range.start + (range.end - range.start) * model.random.f64();
@@ -297,6 +326,8 @@ fn carry_out(model: &mut Model, region: usize, step: &Step, at: Duration) -> boo
         Step::LeaveJoint { promote, demote } => swap(model, promote, demote, [Role::Voter, Role::Learner]),
         Step::RemovePeer { from } => change_peers(model, region, at, |region| region.remove_peer(from.store)),
         Step::Split { keys } => split::carry_out(model, region, keys, at),
+        Step::Merge { source: (source, _), .. } if *source != region => return model.regions[*source].is_merged(),
+        Step::Merge { source: (source, _), target: (target, _) } => merge::carry_out(model, *source, *target, at),
     }
     true
 }

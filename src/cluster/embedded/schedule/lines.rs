@@ -39,6 +39,14 @@ pub(super) fn ended(log: &mut Log, at: Duration, pd: &NodeName, operator: &Opera
     log.write(at, pd, Origin("INFO", origin), message, fields);
 }
 
+/// An operator's region has become part of another.
+pub(super) fn disappeared(log: &mut Log, at: Duration, pd: &NodeName, operator: &Operator) {
+    let text = quoted(operator);
+    let fields: Fields = &[("region-id", &operator.region_id), ("operator", &text)];
+    let message = "remove operator because region disappeared";
+    log.write(at, pd, Origin("WARN", "operator_controller.go:212"), message, fields);
+}
+
 /// PD hears of other peers of a region.
 pub(super) fn peers_changed(
     log: &mut Log,

@@ -8,6 +8,7 @@ mod evict;
 mod hot_region;
 mod limits;
 mod lines;
+mod merge;
 pub(super) mod operator;
 mod slow_store;
 
@@ -54,6 +55,7 @@ pub(super) struct Schedule {
     pub(super) slow_store: SlowStore,
     pub(super) limits: Limits,
     patrol: Patrol,
+    merges: Look,
     looks: [Look; SchedulerKind::COUNT],
     prepared: Prepared,
 }
@@ -88,6 +90,7 @@ pub(super) fn step(model: &mut Model, leader_since: Duration, now: Duration) {
         return;
     }
     checker::step(model, now);
+    merge::step(model, leader_since, now);
     if runs(model, SchedulerKind::EvictStoppingStore, now) {
         // When it looks, each stopping store knows.
         evict::stopping_stores(model, now);
@@ -149,7 +152,7 @@ fn prepared(model: &mut Model, leader_since: Duration, now: Duration) -> bool {
     }
     let reported = model.regions.iter().filter(|region| region.reported).count();
     let (part, patience) = PREPARED;
-    let enough = reported as f64 >= part * model.regions.len() as f64 || now >= leader_since + patience;
+    let enough = reported as f64 >= part * model.live_regions().count() as f64 || now >= leader_since + patience;
     model.schedule.prepared = if enough { Prepared::Yes } else { Prepared::No { next_count: now + COUNT_REPORTS } };
     enough
 }

@@ -10,6 +10,8 @@ use super::super::instant;
 
 /// The step of a leader transfer and other quick ones may take so long (`step.go`, `FastStepWaitTime`).
 const FAST_STEP: Duration = Duration::from_mins(1);
+/// A merge may take so long (`step.go`, `MergeRegion`).
+const MERGE_STEP: Duration = Duration::from_mins(10);
 /// A step that sends a snapshot may take so long, or 6 s per MiB (`step.go`, `SlowStepWaitTime`).
 const SLOW_STEP: Duration = Duration::from_mins(10);
 const SLOW_STEP_PER_MIB: Duration = Duration::from_secs(6);
@@ -20,6 +22,7 @@ pub(in super::super) struct Kind(pub(in super::super) u32);
 
 impl Kind {
     pub(in super::super) const ADMIN: Self = Self(1);
+    pub(in super::super) const MERGE: Self = Self(1 << 1);
     pub(in super::super) const REPLICA: Self = Self(1 << 3);
     pub(in super::super) const SPLIT: Self = Self(1 << 4);
     pub(in super::super) const HOT_REGION: Self = Self(1 << 5);
@@ -73,6 +76,9 @@ pub(in super::super) struct At {
 /// A peer that takes another role: its id and its store.
 pub(in super::super) type PeerAt = (u64, At);
 
+/// A region that a step names: its index, and its id.
+pub(in super::super) type RegionAt = (usize, u64);
+
 /// One command to the leader of a region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) enum Step {
@@ -102,6 +108,11 @@ pub(in super::super) enum Step {
     RemovePeer {
         from: At,
     },
+    /// One region becomes part of another; both have an operator, and the one that is to stay only waits.
+    Merge {
+        source: RegionAt,
+        target: RegionAt,
+    },
     /// Splits the region at keys in hex.
     Split {
         keys: Vec<String>,
@@ -114,6 +125,7 @@ impl Step {
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         match self {
             Self::AddLearner { .. } => SLOW_STEP.max(SLOW_STEP_PER_MIB.saturating_mul(size)),
+            Self::Merge { .. } => MERGE_STEP,
             _ => FAST_STEP,
         }
     }
@@ -141,6 +153,9 @@ impl fmt::Display for Step {
             Self::EnterJoint { promote, demote } => swap(formatter, "use joint consensus", promote, demote),
             Self::LeaveJoint { promote, demote } => swap(formatter, "leave joint state", promote, demote),
             Self::RemovePeer { from } => write!(formatter, "remove peer on store {}", from.id),
+            Self::Merge { source: (_, source), target: (_, target) } => {
+                write!(formatter, "merge region {source} into region {target}")
+            }
             Self::Split { .. } => formatter.write_str("split region with policy USEKEY"),
         }
     }

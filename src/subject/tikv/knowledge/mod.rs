@@ -13,6 +13,10 @@ pub(super) const CATEGORIES: &[Term] = &[
     Term { name: "pd_quorum_loss", means: "a majority of the PD members is gone: no store state can be read" },
     Term { name: "hot_region", means: "one region gets so much traffic that its leader's store is the bottleneck" },
     Term { name: "scheduling_disabled", means: "PD is configured not to move or repair replicas" },
+    Term {
+        name: "merge_disabled",
+        means: "PD is configured not to merge regions, so that the empty ones that splits leave stay for ever",
+    },
 ];
 
 pub(super) const ACTIONS: &[Action] = &[
@@ -80,6 +84,13 @@ pub(super) const ACTIONS: &[Action] = &[
         command: "pd-ctl config set halt-scheduling false",
     },
     Action {
+        name: "enable_merging",
+        does: "lets PD merge small regions again, each an hour after it was split (split-merge-interval)",
+        risk: "little: some load for a while; regions that were split for a bulk load that goes on are merged, too",
+        reversible: true,
+        command: "pd-ctl config set merge-schedule-limit 8",
+    },
+    Action {
         name: "fix_clock",
         does: "sets a node's clock right",
         risk: "little: timestamps never go back",
@@ -104,19 +115,24 @@ and Down after 30 minutes. PD moves no replica before that, and with three store
 - When a store dies, its regions elect new leaders one by one, between 2 and 20 s later; its leader count at PD falls \
 to 0. When a majority of a region's replicas is gone there is no election: leader counts then stay as they were.
 - A killed process refuses connections on its status port. A paused or cut-off one lets them time out.
-- unreachable_stores is how many other stores a store has said in its own log that it cannot connect to, within the last 15 s. A store that is cut off writes of all the others; one that is paused writes nothing.
+- unreachable_stores is how many other stores a store has said in its own log that it cannot connect to, within the last 15 s; \
+cannot_reach names them. A store that is cut off writes of all the others; one that is paused writes nothing.
 - A dead store's replicas count as pending while they are behind, as down after 10 minutes, and never as missing.
 - For up to 10 s after PD changes its leader, PD calls all stores Disconnected: that alone is no fault of the stores.
-- A store that answers and that PD calls Disconnected all the same is cut off from PD, or (heard = not_by_this_leader) \
-PD's leader is new.
+- A store that answers and that PD calls Disconnected all the same is cut off from PD, or so short of processor time that \
+its heartbeats are late (cpu_share near 1), or (heard = not_by_this_leader) PD's leader is new.
 - slow_score is a store's own measure of its disk, from 1 to 100; PD moves the leaders off a store at 100, if only one \
 is slow. append_log_p99 high: the disk. commit_log_p99 high and append_log_p99 low: the network or a follower. cpu_share \
 near 1: too little processor time, which also delays the rest.
 - Below a fifth of the disk (available_share) PD brings no more replicas; TiKV refuses writes when nearly nothing is left. \
 Never delete its files.
 - hot_region_share is the share of all traffic that goes to the hottest region of the store that leads it; PD tells of \
-one after 3 minutes. Adding stores does not help: splitting the region does.
+one after 3 minutes. written_share is the share of all written keys that goes to the most written region of the store that \
+leads it, and shows within a minute. Adding stores does not help: splitting the region does.
 - scheduling = off does not hurt by itself, but nothing is repaired; switched_off says why.
+- empty_regions are of at most 1 MiB; a table that was split before it is filled has many. PD merges them with their \
+neighbours an hour after the split, unless merge_limit is 0. Each costs its stores heartbeats and memory; \
+clients feel nothing.
 - Without a majority of its members PD has no leader: known regions are served, but no state of a store can be read. \
 One member back with its data is enough.
 - With raft two replicas of three suffice, so that a broken link between two stores is felt little; both complain of \

@@ -1,6 +1,6 @@
 //! How causes show on a TiKV cluster, and what a careful operator then does.
 
-use super::super::super::Expected::{AtLeast, AtMost, OneOf};
+use super::super::super::Expected::{AtLeast, AtMost, Not, OneOf};
 use super::super::super::Scope::{Cluster, Peers, SomePeer, Suspect};
 use super::super::super::{Availability, CLUSTER, CRASHED, Severity, Sign, Signature, SignatureImpact};
 
@@ -145,6 +145,8 @@ pub(in super::super) const SIGNATURES: &[Signature] = &[
         explanation: "The store's process runs and answers the observer, but its heartbeats do not reach PD.",
         signs: &[
             Sign { on: Suspect, reading: "cut_off_from_pd", expected: OneOf(&["true"]), weight: 6.0 },
+            // A store that gets no processor time sends its heartbeats late.
+            Sign { on: Suspect, reading: "cpu_share", expected: AtMost(0.8), weight: 1.5 },
             Sign { on: Suspect, reading: "process", expected: OneOf(&["running"]), weight: 1.0 },
             Sign { on: Peers, reading: "store_state", expected: OneOf(&["Up"]), weight: 1.0 },
         ],
@@ -154,10 +156,10 @@ pub(in super::super) const SIGNATURES: &[Signature] = &[
     Signature {
         role: "tikv",
         category: "network_partition",
-        explanation: "Two stores cannot reach each other, while PD hears from both of them.",
+        explanation: "Two stores cannot reach each other, as both say in their logs, while PD hears from both of them.",
         signs: &[
-            Sign { on: Suspect, reading: "unreachable_stores", expected: AtLeast(1.0), weight: 2.0 },
-            Sign { on: SomePeer, reading: "unreachable_stores", expected: AtLeast(1.0), weight: 2.0 },
+            Sign { on: Suspect, reading: "cannot_reach", expected: Not("none"), weight: 2.0 },
+            Sign { on: SomePeer, reading: "cannot_reach", expected: Not("none"), weight: 2.0 },
             Sign { on: Suspect, reading: "store_state", expected: OneOf(&["Up"]), weight: 2.0 },
             Sign { on: Peers, reading: "store_state", expected: OneOf(&["Up"]), weight: 2.0 },
         ],
@@ -208,6 +210,7 @@ pub(in super::super) const SIGNATURES: &[Signature] = &[
             Sign { on: Suspect, reading: "cpu_share", expected: AtLeast(0.8), weight: 4.0 },
             Sign { on: Suspect, reading: "slow_score", expected: AtMost(79.0), weight: 1.0 },
             Sign { on: Suspect, reading: "hot_region_share", expected: AtMost(0.49), weight: 1.0 },
+            Sign { on: Suspect, reading: "written_share", expected: AtMost(0.49), weight: 1.0 },
         ],
         actions: &["raise_resource_limit", "evict_leaders", "wait_and_watch"],
         impact: SERVES_SLOWLY,
@@ -218,6 +221,19 @@ pub(in super::super) const SIGNATURES: &[Signature] = &[
         explanation: "One region gets most of the traffic, and its leader is on this store.",
         signs: &[
             Sign { on: Suspect, reading: "hot_region_share", expected: AtLeast(0.5), weight: 4.0 },
+            Sign { on: Suspect, reading: "store_state", expected: OneOf(&["Up"]), weight: 1.0 },
+            Sign { on: Suspect, reading: "slow_score", expected: AtMost(79.0), weight: 1.0 },
+        ],
+        actions: &["split_hot_region", "wait_and_watch", "raise_resource_limit"],
+        impact: SERVES_SLOWLY,
+    },
+    Signature {
+        role: "tikv",
+        category: "hot_region",
+        explanation: "One region gets most of what is written, and its leader is on this store; PD does not call it hot \
+                      yet.",
+        signs: &[
+            Sign { on: Suspect, reading: "written_share", expected: AtLeast(0.5), weight: 4.0 },
             Sign { on: Suspect, reading: "store_state", expected: OneOf(&["Up"]), weight: 1.0 },
             Sign { on: Suspect, reading: "slow_score", expected: AtMost(79.0), weight: 1.0 },
         ],
@@ -244,6 +260,19 @@ pub(in super::super) const SIGNATURES: &[Signature] = &[
             Sign { on: Cluster, reading: "operators", expected: AtMost(0.0), weight: 1.0 },
         ],
         actions: &["enable_scheduling", "gather_evidence", "wait_and_watch"],
+        impact: NOTHING_FELT,
+    },
+    Signature {
+        role: CLUSTER,
+        category: "merge_disabled",
+        explanation: "PD is configured to merge no regions, and there are far more empty ones than a young cluster has: a \
+                      client has split a table and not filled it.",
+        signs: &[
+            Sign { on: Cluster, reading: "empty_regions", expected: AtLeast(101.0), weight: 5.0 },
+            Sign { on: Cluster, reading: "merge_limit", expected: AtMost(0.0), weight: 1.0 },
+            Sign { on: Cluster, reading: "scheduling", expected: OneOf(&["on"]), weight: 1.0 },
+        ],
+        actions: &["enable_merging", "wait_and_watch", "gather_evidence"],
         impact: NOTHING_FELT,
     },
     Signature {

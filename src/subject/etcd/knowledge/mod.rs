@@ -1,0 +1,70 @@
+//! What an operator of etcd knows: causes, actions with their risks, and how causes show.
+
+mod signatures;
+
+pub(super) use signatures::SIGNATURES;
+
+use super::super::{Action, Term};
+
+pub(super) const CATEGORIES: &[Term] = &[
+    Term { name: "quorum_loss", means: "a majority of the members is gone: nothing can be written" },
+    Term {
+        name: "space_quota_exceeded",
+        means: "the database has reached its quota and refuses writes (NOSPACE alarm)",
+    },
+];
+
+pub(super) const ACTIONS: &[Action] = &[
+    Action {
+        name: "restart_member",
+        does: "starts the member's process again on its own data directory",
+        risk: "none if the process is gone",
+        reversible: true,
+        command: "docker start {node}",
+    },
+    Action {
+        name: "move_leader",
+        does: "hands the leadership to another member",
+        risk: "a pause of some milliseconds",
+        reversible: true,
+        command: "etcdctl move-leader MEMBER_ID",
+    },
+    Action {
+        name: "compact_and_defragment",
+        does: "drops old revisions and gives their space back",
+        risk: "a member does not serve while it is defragmented",
+        reversible: false,
+        command: "etcdctl compact REVISION",
+    },
+    Action {
+        name: "replace_member",
+        does: "removes the member for good and adds an empty one that copies the data",
+        risk: "the member's data is given up; with a quorum of two, one more loss stops the cluster",
+        reversible: false,
+        command: "etcdctl member remove MEMBER_ID",
+    },
+    Action {
+        name: "force_new_cluster",
+        does: "makes a one-member cluster out of one member's data",
+        risk: "loses what only the others had acknowledged; the others can never rejoin with their data",
+        reversible: false,
+        command: "etcd --force-new-cluster",
+    },
+];
+
+pub(super) const KNOWLEDGE: &str = "\
+etcd is a replicated key-value store: three members (role etcd) form one Raft group with one leader; a write needs two \
+of them.
+- When the leader dies, the others elect a new one within 1 to 2 s; each such election raises the Raft term by at least \
+one and leader_changes by one. When a follower dies, the term does not change.
+- A member that has lost the others answers its status API, which asks nobody, but neither writes nor linearizable reads; \
+a leader that hears from no majority steps down after an election timeout.
+- write and read are a client's request through that member: a follower hands writes to the leader, so that its way to the \
+leader is in its latency. raft_lag counts committed entries that the member has not applied.
+- A write waits for the fsyncs of a majority: fsync_p99 is the disk. late_heartbeats are a leader's that came too late \
+because it was short of processor time or its disk was slow.
+- Without space for its log a member ends itself. A database at its quota raises the alarm NOSPACE instead: all members \
+refuse writes (http_429) until it is compacted, defragmented and the alarm is disarmed.
+- A killed process refuses connections. A paused or cut-off one lets them time out.
+- A member that comes back with its data directory rejoins by itself and catches up from the leader's log.
+- Prometheus (role prometheus) scrapes every member: prometheus_up is 0 for one that it cannot scrape.";

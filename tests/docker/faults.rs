@@ -1,0 +1,169 @@
+//! Each fault on a real etcd: it bites, is seen from outside, and is undone, also by what the journal has of it.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use operator_run::cluster::{Cluster, ClusterError, Fault, FaultKind, ProcessState, Signal, Undo};
+use operator_run::run::Plan;
+use operator_run::units::{Size, Span};
+use tokio_util::sync::CancellationToken;
+
+use super::engine::docker;
+use super::library::{in_own_process, plan};
+use super::program::PATIENCE;
+
+#[test]
+fn processes_come_and_go() {
+    in_own_process("faults::processes_come_and_go", async |store| {
+        let (cluster, run) = up(store).await;
+        for signal in [Signal::Terminate, Signal::Quit] {
+            let kill = Fault::new(FaultKind::Kill { signal }, "etcd0".into());
+            let undo = bite(&*cluster, &kill).await;
+            assert_eq!(docker(&["inspect", "--format", "{{.State.Running}}", &container(&run, "etcd0")]), "false");
+            heal(&*cluster, &undo).await;
+        }
+
+        let freeze = Fault::new(FaultKind::Freeze, "etcd1".into());
+        let undo = bite(&*cluster, &freeze).await;
+        assert_eq!(cluster.process(&"etcd1".into()).await.unwrap(), ProcessState::Running, "the engine does not know");
+        assert!(process_state(&run, "etcd1").starts_with('T'));
+        heal(&*cluster, &undo).await;
+        assert!(!process_state(&run, "etcd1").starts_with('T'));
+
+        let (up, down) = (Span(Duration::from_millis(300)), Span(Duration::from_millis(200)));
+        let flap = |count| Fault::new(FaultKind::Flap { up, down, count }, "etcd2".into());
+        let before = starts(&run);
+        let undo = bite(&*cluster, &flap(Some(2))).await;
+        // It comes to its end by itself.
+        let twice = async {
+            while starts(&run) < before + 2 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, twice).await.unwrap();
+        heal(&*cluster, &undo).await;
+        let undo = bite(&*cluster, &flap(None)).await;
+        heal(&*cluster, &undo).await;
+        let healed = starts(&run);
+        tokio::time::sleep(up.0 + down.0).await;
+        assert_eq!(starts(&run), healed, "it goes on after it was undone");
+        cluster.down().await.unwrap();
+    });
+}
+
+#[test]
+fn commands_are_run_and_undone() {
+    in_own_process("faults::commands_are_run_and_undone", async |store| {
+        let (cluster, run) = up(store).await;
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<String>>();
+        let exec =
+            |command, undo| Fault::new(FaultKind::Exec { command: words(command), undo: words(undo) }, "etcd0".into());
+        let value = || docker(&["exec", &container(&run, "etcd1"), "etcdctl", "get", "--print-value-only", "key"]);
+        let undo = bite(&*cluster, &exec("etcdctl put key value", "etcdctl del key")).await;
+        assert_eq!(value(), "value");
+        heal(&*cluster, &undo).await;
+        assert_eq!(value(), "");
+
+        let fails = exec("etcdctl no-such-command", "etcdctl del key");
+        let error = cluster.inject(&fails).await.unwrap_err();
+        assert!(matches!(&error, ClusterError::NoEffect(seen) if seen.contains("exit code 1: ")), "{error}");
+        let undo = exec("etcdctl del key", "etcdctl no-such-command").undo();
+        assert!(cluster.heal(&undo).await.unwrap_err().to_string().contains("ended with exit code 1"));
+        cluster.down().await.unwrap();
+    });
+}
+
+#[test]
+fn processors_and_memory_run_short() {
+    in_own_process("faults::processors_and_memory_run_short", async |store| {
+        let (cluster, run) = up(store).await;
+        let limits = |node| {
+            let format = "{{.HostConfig.CpuQuota}} {{.HostConfig.Memory}}";
+            docker(&["inspect", "--format", format, &container(&run, node)])
+        };
+        let limit = Fault::new(FaultKind::LimitCpu { cores: 0.01 }, "etcd2".into());
+        let undo = bite(&*cluster, &limit).await;
+        assert_eq!(limits("etcd2"), "1000 0");
+        heal(&*cluster, &undo).await;
+        assert_eq!(limits("etcd2"), "-1 0");
+        assert!(cluster.missing_effect(&limit).await.unwrap().unwrap().contains("in none of 0 periods"));
+
+        let below = Fault::new(FaultKind::LimitMemory { to: Size(6 << 20) }, "etcd0".into());
+        let undo = cluster.undo(&below).await.unwrap();
+        // cgroup v1 refuses what v2 answers with the end of the process.
+        if let Err(error) = cluster.inject(&below).await {
+            assert!(error.advice().contains("use a higher `to`"), "{error}");
+        }
+        heal(&*cluster, &undo).await;
+
+        let limit = Fault::new(FaultKind::LimitMemory { to: Size(40 << 20) }, "etcd0".into());
+        let undo = cluster.undo(&limit).await.unwrap();
+        cluster.inject(&limit).await.unwrap();
+        assert!(cluster.missing_effect(&limit).await.unwrap().unwrap().contains("bytes of 41943040"));
+        let mut puts = 0;
+        while cluster.missing_effect(&limit).await.unwrap().is_some() {
+            assert!(puts < 100, "it lives on with 100 MB in its log");
+            (0..10).for_each(|put| put_a_million_bytes(&run, puts + put));
+            puts += 10;
+        }
+        let state = docker(&["inspect", "--format", "{{.State.OOMKilled}}", &container(&run, "etcd0")]);
+        assert_eq!(state, "true");
+        heal(&*cluster, &undo).await;
+        assert_eq!(cluster.process(&"etcd0".into()).await.unwrap(), ProcessState::Running);
+        cluster.down().await.unwrap();
+    });
+}
+
+async fn up(store: &operator_run::store::Store) -> (Box<dyn Cluster>, String) {
+    let run = format!("test-{}", std::process::id());
+    let Plan { loaded, cluster, .. } = plan();
+    store.start_run(&run, "faults", "compose").unwrap();
+    let cluster = loaded.subject.cluster(&cluster, &run).unwrap();
+    cluster.up(&CancellationToken::new()).await.unwrap();
+    (cluster, run)
+}
+
+/// Does a fault and waits for its effect. Returns what undoes it, as it comes out of the journal.
+async fn bite(cluster: &dyn Cluster, fault: &Fault) -> Undo {
+    let undo = serde_json::to_string(&cluster.undo(fault).await.unwrap()).unwrap();
+    cluster.inject(fault).await.unwrap();
+    let effect = async { while cluster.missing_effect(fault).await.unwrap().is_some() {} };
+    tokio::time::timeout(PATIENCE, effect).await.unwrap_or_else(|_| panic!("{fault} did not bite"));
+    serde_json::from_str(&undo).unwrap()
+}
+
+/// Undoes a fault, twice.
+async fn heal(cluster: &dyn Cluster, undo: &Undo) {
+    for _ in 0..2 {
+        cluster.heal(undo).await.unwrap_or_else(|error| panic!("{undo:?}: {error}"));
+    }
+}
+
+fn container(run: &str, node: &str) -> String {
+    let (run, node) = (format!("label=operator-run.run={run}"), format!("label=operator-run.node={node}"));
+    docker(&["ps", "--all", "--quiet", "--filter", &run, "--filter", &node])
+}
+
+/// The state of a node's process, as `ps` writes it.
+fn process_state(run: &str, node: &str) -> String {
+    let top = docker(&["top", &container(run, node), "-o", "pid,stat"]);
+    top.lines().nth(1).and_then(|line| line.split_whitespace().nth(1)).unwrap().to_owned()
+}
+
+/// How often etcd2 was started.
+fn starts(run: &str) -> usize {
+    let output = Command::new("docker").args(["logs", &container(run, "etcd2")]).output().unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).matches("\"starting an etcd server\"").count()
+}
+
+fn put_a_million_bytes(run: &str, key: usize) {
+    let mut put = Command::new("docker")
+        .args(["exec", "--interactive", &container(run, "etcd1"), "etcdctl", "put", &format!("key{key}")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    put.stdin.take().unwrap().write_all(&vec![b'x'; 1_000_000]).unwrap();
+    assert!(put.wait().unwrap().success());
+}

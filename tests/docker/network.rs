@@ -1,0 +1,228 @@
+//! Faults of the network on a real etcd: each bites, is seen from outside, and ends, also when nobody ends it.
+
+use std::env;
+use std::time::{Duration, Instant};
+
+use operator_run::cluster::{Cluster, Direction, Fault, FaultKind};
+use operator_run::reading::NodeName;
+use tokio_util::sync::CancellationToken;
+
+use super::engine::{Engine, docker, remove_all_of, try_docker};
+use super::library::{in_own_process, plan};
+use super::program::{Call, Folder, PATIENCE};
+use operator_run::run::Plan;
+
+/// How long the kernel keeps rules that nobody renews, and as much again for a busy machine.
+const LEASE_IS_OVER: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_partition_of_the_leader_elects_another() {
+    on_a_cluster("network::a_partition_of_the_leader_elects_another", async |run, cluster| {
+        let leader = leader_by(run, "etcd0").unwrap();
+        let other = ["etcd0", "etcd1", "etcd2"].into_iter().find(|node| *node != leader).unwrap();
+        let fault = partition(&leader, &[], Direction::Both);
+        bite(cluster, &fault).await;
+        assert!(!connects(run, other, &leader) && !connects(run, &leader, other));
+        until("another leader", || leader_by(run, other).is_some_and(|elected| elected != leader));
+        heal(run, cluster, &fault).await;
+        assert!(connects(run, other, &leader) && connects(run, &leader, other));
+        until("one leader for all", || leader_by(run, &leader) == leader_by(run, other));
+        // It may be done once more.
+        bite(cluster, &fault).await;
+        heal(run, cluster, &fault).await;
+    });
+}
+
+#[test]
+fn a_partition_from_one_peer_leaves_the_other() {
+    on_a_cluster("network::a_partition_from_one_peer_leaves_the_other", async |run, cluster| {
+        let fault = partition("etcd0", &["etcd1"], Direction::Both);
+        bite(cluster, &fault).await;
+        assert!(!connects(run, "etcd0", "etcd1") && !connects(run, "etcd1", "etcd0"));
+        assert!(connects(run, "etcd0", "etcd2") && connects(run, "etcd2", "etcd0"));
+        heal(run, cluster, &fault).await;
+        assert!(connects(run, "etcd0", "etcd1"));
+    });
+}
+
+#[test]
+fn a_partition_one_way_lets_the_other_way_pass() {
+    on_a_cluster("network::a_partition_one_way_lets_the_other_way_pass", async |run, cluster| {
+        for (direction, from, to) in [(Direction::In, "etcd0", "etcd1"), (Direction::Out, "etcd1", "etcd0")] {
+            let fault = partition("etcd0", &["etcd1"], direction);
+            bite(cluster, &fault).await;
+            assert!(!connects(run, "etcd0", "etcd1") && !connects(run, "etcd1", "etcd0"));
+            // What is sent this way arrives: the receiver waits for an acknowledgement, which the answer cannot bring.
+            let dial = format!("timeout 10 bash -c 'exec 3<>/dev/tcp/{}/2380' || true", address(run, to));
+            let dialling = beside(run, from, &["--detach"], &dial);
+            until("a connection half open", || {
+                let open = beside(run, to, &[], "ss -Htn state syn-recv");
+                open.contains(&address(run, from))
+            });
+            docker(&["rm", "--force", &dialling]);
+            heal(run, cluster, &fault).await;
+            assert!(connects(run, "etcd0", "etcd1") && connects(run, "etcd1", "etcd0"));
+        }
+    });
+}
+
+#[test]
+fn loss_loses_some_packets() {
+    on_a_cluster("network::loss_loses_some_packets", async |run, cluster| {
+        let fault = Fault::new(FaultKind::Loss { percent: 40 }, "etcd0".into());
+        assert_eq!(lost_of_fifty(run), 0);
+        bite(cluster, &fault).await;
+        // 64 of a hundred connections lose the packet or the answer to it. Outside of these bounds: 1 of 100 000.
+        let lost = lost_of_fifty(run);
+        assert!((17..=46).contains(&lost), "{lost} of 50 were lost");
+        heal(run, cluster, &fault).await;
+        assert_eq!(lost_of_fifty(run), 0);
+    });
+}
+
+#[test]
+fn a_target_that_starts_again_is_cut_off_again() {
+    on_a_cluster("network::a_target_that_starts_again_is_cut_off_again", async |run, cluster| {
+        let fault = partition("etcd0", &[], Direction::Both);
+        bite(cluster, &fault).await;
+        docker(&["restart", "--time", "1", &container(run, "etcd0")]);
+        // What keeps the fault in force is a task of this thread.
+        let cut_off = async {
+            while connects(run, "etcd1", "etcd0") {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, cut_off).await.unwrap();
+        bite(cluster, &fault).await;
+        assert_eq!(cluster.ended_fault().await, None);
+        heal(run, cluster, &fault).await;
+        assert!(connects(run, "etcd1", "etcd0"));
+    });
+}
+
+#[test]
+fn a_partition_ends_when_the_runner_is_killed() {
+    let Some(engine) = Engine::find() else { return };
+    let folder = Folder::new();
+    let partition = "partition: { target: { node: etcd0 } }";
+    let scenario = folder.scenario_with("kill: { target: { role: etcd, pick: leader } }", partition);
+    let mut running = Call::new(&engine, &folder, scenario).start();
+    running.wait_for("fault ");
+    let run = folder.only_run().run;
+    let cut_off = !connects_with(&engine_image(&engine), &run, "etcd1", "etcd0");
+    running.kill();
+    let killed = Instant::now();
+    let ended = || agents(&run).is_empty() && connects_with(&engine_image(&engine), &run, "etcd1", "etcd0");
+    while !ended() && killed.elapsed() < LEASE_IS_OVER {}
+    let (over, left) = (ended(), agents(&run));
+    remove_all_of(&run);
+    assert!(cut_off, "it was not cut off before");
+    assert!(over, "it is still cut off, or agents are left: {left:?}");
+}
+
+/// Runs a body on a cluster of three, in a process of its own.
+fn on_a_cluster(test: &str, body: impl AsyncFnOnce(&str, &dyn Cluster)) {
+    in_own_process(test, async |store| {
+        let run = format!("test-{}", std::process::id());
+        store.start_run(&run, "network", "compose").unwrap();
+        let Plan { loaded, cluster, .. } = plan();
+        let cluster = loaded.subject.cluster(&cluster, &run).unwrap();
+        cluster.up(&CancellationToken::new()).await.unwrap();
+        body(&run, &*cluster).await;
+        cluster.down().await.unwrap();
+    });
+}
+
+fn partition(node: &str, from: &[&str], direction: Direction) -> Fault {
+    let from = from.iter().map(|node| NodeName::from(*node)).collect();
+    Fault::new(FaultKind::Partition { from, direction }, node.into())
+}
+
+/// Does a fault, unless it is done, and waits until it shows.
+async fn bite(cluster: &dyn Cluster, fault: &Fault) {
+    if cluster.missing_effect(fault).await.unwrap().as_deref() == Some("it was not done") {
+        cluster.inject(fault).await.unwrap();
+    }
+    let shows = async { while cluster.missing_effect(fault).await.unwrap().is_some() {} };
+    tokio::time::timeout(PATIENCE, shows).await.unwrap();
+}
+
+/// Undoes a fault, twice; it leaves no agent.
+async fn heal(run: &str, cluster: &dyn Cluster, fault: &Fault) {
+    for _ in 0..2 {
+        cluster.heal(&fault.undo()).await.unwrap();
+        assert_eq!(agents(run), "");
+    }
+}
+
+fn agents(run: &str) -> String {
+    let run = format!("label=operator-run.run={run}");
+    docker(&["ps", "--all", "--quiet", "--filter", &run, "--filter", "label=operator-run.agent"])
+}
+
+fn container(run: &str, node: &str) -> String {
+    let (run, node) = (format!("label=operator-run.run={run}"), format!("label=operator-run.node={node}"));
+    docker(&["ps", "--all", "--quiet", "--filter", &run, "--filter", &node])
+}
+
+/// The address of a node.
+fn address(run: &str, node: &str) -> String {
+    let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    docker(&["inspect", "--format", format, &container(run, node)])
+}
+
+/// What a command prints in the network of a node.
+fn beside(run: &str, node: &str, options: &[&str], command: &str) -> String {
+    let image = env::var("OPERATOR_RUN_NETTOOLS_IMAGE").unwrap();
+    beside_with(&image, run, node, options, command)
+}
+
+fn beside_with(image: &str, run: &str, node: &str, options: &[&str], command: &str) -> String {
+    let (network, label) = (format!("container:{}", container(run, node)), format!("operator-run.run={run}"));
+    let start = ["run", "--rm", "--network", &network, "--label", &label, "--cap-add", "NET_ADMIN"];
+    docker(&[&start, options, &[image, "bash", "-c", command]].concat())
+}
+
+/// Whether a node can be connected to from the network of another.
+fn connects(run: &str, from: &str, to: &str) -> bool {
+    connects_with(&env::var("OPERATOR_RUN_NETTOOLS_IMAGE").unwrap(), run, from, to)
+}
+
+fn connects_with(image: &str, run: &str, from: &str, to: &str) -> bool {
+    let dial = format!("timeout 2 bash -c 'exec 3<>/dev/tcp/{}/2380' && echo open || true", address(run, to));
+    beside_with(image, run, from, &[], &dial).contains("open")
+}
+
+fn engine_image(engine: &Engine) -> String {
+    engine.images().find(|(name, _)| *name == "OPERATOR_RUN_NETTOOLS_IMAGE").unwrap().1.to_owned()
+}
+
+/// How many of fifty connections from a peer to `etcd0` are not there before a lost packet is sent again.
+fn lost_of_fifty(run: &str) -> usize {
+    let dial = format!(
+        "for one in {{1..50}}; do (timeout 0.9 bash -c 'exec 3<>/dev/tcp/{}/2380' 2>&1 || echo lost) & done; wait",
+        address(run, "etcd0")
+    );
+    beside(run, "etcd1", &[], &dial).matches("lost").count()
+}
+
+/// The leader that a node sees, by name; none if it sees none.
+fn leader_by(run: &str, node: &str) -> Option<String> {
+    let etcdctl = |arguments: &[&str]| {
+        let container = container(run, node);
+        let start = ["exec", &container, "etcdctl", "--command-timeout=1s", "--write-out=json"];
+        let said = try_docker(&[&start, arguments].concat()).ok()?;
+        serde_json::from_str::<serde_json::Value>(&said).ok()
+    };
+    let leader = etcdctl(&["endpoint", "status"])?[0]["Status"]["leader"].as_u64().filter(|leader| *leader != 0)?;
+    let members = etcdctl(&["member", "list"])?;
+    let member = members["members"].as_array()?.iter().find(|member| member["ID"].as_u64() == Some(leader))?;
+    member["name"].as_str().map(str::to_owned)
+}
+
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+    }
+}
