@@ -33,8 +33,7 @@ async fn layout(cluster: &EmbeddedCluster) -> Vec<(Value, Value, Value)> {
 async fn check_sound(cluster: &EmbeddedCluster) {
     assert_eq!(read(cluster, "/regions/range-holes").await, json!([]));
     assert!(all_sound(cluster).await);
-    let errors: u64 =
-        cluster.client().iter().map(|second| second.errors.values().map(|count| u64::from(*count)).sum::<u64>()).sum();
+    let errors: u64 = cluster.client().iter().map(|second| second.errors.values().sum::<u64>()).sum();
     assert_eq!(errors, 0, "clients feel nothing");
 }
 
@@ -126,8 +125,8 @@ async fn merged_regions_are_in_nobodys_way_when_stores_fail() {
     inject(&cluster, kill(&leader)).await;
     let other = if leader == "pd1" { "pd2" } else { "pd1" };
     let asks = async |path: &str| {
-        let request =
-            Request::get(&format!("{other}:2379"), &format!("/pd/api/v1{path}"), std::time::Duration::from_secs(5));
+        let timeout = std::time::Duration::from_secs(5);
+        let request = Request::get(format!("{other}:2379"), format!("/pd/api/v1{path}"), timeout);
         let answer = cluster.http().send(&request).await.ok()?;
         serde_json::from_str::<Value>(&answer.body).ok()
     };
