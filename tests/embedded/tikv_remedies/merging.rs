@@ -60,7 +60,8 @@ async fn pd_merges_regions_an_hour_after_the_split_once_it_may() {
         wait(&cluster, 3_400.0).await;
         assert_eq!(count(&cluster).await, 7, "seed {seed}");
         wait(&cluster, 300.0).await;
-        assert_eq!(count(&cluster).await, 5, "seed {seed}");
+        // The region that has all the load is hot: PD leaves it alone (`merge_checker.go`).
+        assert_eq!(count(&cluster).await, 6, "seed {seed}");
         check_sound(&cluster).await;
     }
 }
@@ -105,7 +106,8 @@ async fn merging_by_hand_brings_the_regions_back_that_there_were() {
     set(&cluster, json!({ "merge-schedule-limit": 8, "split-merge-interval": "1s" })).await;
     until(&cluster, 60.0, "half", async |cluster| count(cluster).await < 100).await;
     cluster.heal(&undo).await.unwrap();
-    until(&cluster, 60.0, "merged", async |cluster| count(cluster).await == 5).await;
+    // PD drops the operators of the regions that are gone at its next look.
+    until(&cluster, 60.0, "merged", async |cluster| count(cluster).await == 5 && all_sound(cluster).await).await;
     check_sound(&cluster).await;
 }
 
