@@ -18,7 +18,6 @@ use crate::reading::NodeName;
 use crate::runner::Runner;
 
 pub use journal::Unfinished;
-use schema::MIGRATIONS;
 
 /// How long to wait for another process that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -149,11 +148,10 @@ impl Store {
         let sqlite = |source| StoreError::Sqlite { path: path.to_owned(), source };
         let mut connection = Connection::open(path).map_err(sqlite)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
+        schema::write_ahead(&connection).map_err(sqlite)?;
         // FULL: a committed injection is on the disk, not only in its cache, when `commit` returns.
-        connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
-            .map_err(sqlite)?;
-        migrate(&mut connection, path)?;
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;").map_err(sqlite)?;
+        schema::migrate(&mut connection, path)?;
         Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
     }
 
@@ -294,23 +292,6 @@ fn read_ticket(row: &Row<'_>) -> rusqlite::Result<Ticket> {
         because: row.get("because")?,
         opened_at: opened_at.parse().map_err(|_| unreadable("opened_at"))?,
     })
-}
-
-/// Brings the database to the newest format, in one transaction, so that two processes cannot do it at once.
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let sqlite = |source| StoreError::Sqlite { path: path.to_owned(), source };
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(sqlite)?;
-    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
-    let found = usize::try_from(version).unwrap_or(usize::MAX);
-    let Some(missing) = MIGRATIONS.get(found..) else {
-        return Err(StoreError::TooNew { path: path.to_owned(), found, known: MIGRATIONS.len() });
-    };
-    for step in missing {
-        transaction.execute_batch(step).map_err(sqlite)?;
-    }
-    let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    transaction.pragma_update(None, "user_version", newest).map_err(sqlite)?;
-    transaction.commit().map_err(sqlite)
 }
 
 fn json(what: &'static str, value: &impl Serialize) -> Result<String, StoreError> {

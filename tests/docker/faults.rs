@@ -159,7 +159,8 @@ fn starts(run: &str) -> usize {
 
 fn put_a_million_bytes(run: &str, key: usize) {
     let mut put = Command::new("docker")
-        .args(["exec", "--interactive", &container(run, "etcd1"), "etcdctl", "put", &format!("key{key}")])
+        .args(["exec", "--interactive", &container(run, "etcd1"), "etcdctl", "--command-timeout=60s", "put"])
+        .arg(format!("key{key}"))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
