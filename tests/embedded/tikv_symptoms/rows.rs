@@ -297,6 +297,10 @@ pub(super) const ROWS: &[Row] = &[
             (Line(Store(0), "reported disk usage changes None -> Some(AlmostFull)"), Some((0.0, 60.1))),
             (Line(PdLeader, "store does not have enough disk space"), Some((0.0, 71.0))),
             (LeadersAtMost(Victim, 4), Some((0.0, 65.0))),
+            (
+                Metric(Victim, "tikv_storage_engine_async_request_total{status=\"err_disk_full\",type=\"write\"}", 1.0),
+                Some((0.0, 75.0)),
+            ),
             (Metric(Victim, "tikv_store_size_bytes{type=\"available\"}", -1e9), Some((0.0, 75.0))),
             (State(Victim, "Disconnected"), NEVER),
         ],

@@ -100,6 +100,8 @@ pub(super) struct Done {
     pub(super) bulk: [f64; 2],
     /// What succeeded late.
     pub(super) late: Vec<Wanted>,
+    /// The regions of the writes that were refused for want of space, one for each attempt.
+    pub(super) refused: Vec<usize>,
 }
 
 impl Client {
@@ -151,6 +153,7 @@ impl Client {
         done: &mut Done,
     ) {
         done.late.clear();
+        done.refused.clear();
         let write_part = self.parts()[1];
         let bad_part =
             |outlook: &Outlook, write: bool| outlook.bad.iter().map(|(_, part)| part[usize::from(write)]).sum::<f64>();
@@ -219,6 +222,9 @@ impl Client {
                     done.late.push(retry.wanted);
                 }
                 Some(met) => {
+                    if met == Obstacle::DiskFull {
+                        done.refused.push(retry.wanted.region);
+                    }
                     retry.met = Some(met);
                     retry.next = match met {
                         Obstacle::Hangs => (now + REQUEST_TIMEOUT).min(deadline),

@@ -168,6 +168,8 @@ pub(in super::super) struct Served {
     pub(in super::super) writes: f64,
     /// Writes that it replicated, its own among them.
     pub(in super::super) replicated: f64,
+    /// Writes that it refused for want of space.
+    pub(in super::super) refused: f64,
     pub(in super::super) flow: Flow,
 }
 
@@ -215,6 +217,11 @@ impl StoreFlow {
             served.flow += Flow::of(client, [reads * leads[0], writes * replicates]);
         }
         served
+    }
+
+    /// It refuses a write for want of space.
+    pub(super) fn refuse(&mut self) {
+        self.served.refused += 1.0;
     }
 
     /// Fixes what it has done so far, before what it serves changes.

@@ -194,7 +194,7 @@ pub(super) fn step(model: &mut Model, now: Duration) {
 impl Load {
     /// Lets the clients go on to `now`. Returns the bytes of the records that they inserted.
     fn advance(&mut self, now: Duration) -> u64 {
-        let Self { clients, regions, random, second, other, done, report, moved_on, .. } = self;
+        let Self { clients, regions, stores, random, second, other, done, report, moved_on, .. } = self;
         let span = std::mem::replace(moved_on, now)..now;
         let mut inserted = 0;
         for (index, client) in clients.iter_mut().enumerate() {
@@ -208,6 +208,9 @@ impl Load {
             for wanted in &done.late {
                 let one = [f64::from(u8::from(!wanted.write)), f64::from(u8::from(wanted.write))];
                 regions[wanted.region].sum += Flow::of(client, one);
+            }
+            for store in done.refused.iter().filter_map(|region| regions[*region].leader) {
+                stores[store].refuse();
             }
             inserted += Flow::inserted(client, done.bulk[1]);
             if index == 0 {

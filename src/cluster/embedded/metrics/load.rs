@@ -125,12 +125,17 @@ impl LoadMetrics {
 
     /// `tikv_storage_engine_async_request_total`.
     pub(super) fn collect_requests(&self, take: &mut Take) {
-        for (kind, count) in
-            [("snapshot", self.seen.reads - self.from.reads), ("write", self.seen.writes - self.from.writes)]
-        {
-            for status in ["all", "success"] {
-                take(&ASYNC_REQUESTS, &[("status", status), ("type", kind)], count.max(0.0).floor());
-            }
+        let since = |count: fn(&Served) -> f64| (count(&self.seen) - count(&self.from)).max(0.0).floor();
+        let [reads, writes, refused] = [since(|had| had.reads), since(|had| had.writes), since(|had| had.refused)];
+        for (status, kind, count) in [
+            ("all", "snapshot", reads),
+            ("all", "write", writes + refused),
+            ("err_disk_full", "snapshot", 0.0),
+            ("err_disk_full", "write", refused),
+            ("success", "snapshot", reads),
+            ("success", "write", writes),
+        ] {
+            take(&ASYNC_REQUESTS, &[("status", status), ("type", kind)], count);
         }
     }
 }
