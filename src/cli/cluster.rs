@@ -10,7 +10,7 @@ use super::exit::{Exit, complain, print};
 use super::signals;
 use crate::cluster::embedded::serve::{self, Options, Served};
 use crate::cluster::embedded::{EmbeddedCluster, Topology};
-use crate::cluster::{Backend, Cluster};
+use crate::cluster::{Backend, Cluster, LoadSpec, Workload};
 
 #[derive(Debug, Args)]
 pub(super) struct ClusterArgs {
@@ -46,6 +46,15 @@ struct UpArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     regions: u32,
 
+    /// The load on it, as go-ycsb's workload of this letter; without it clients ask for nothing.
+    #[arg(long, value_enum)]
+    workload: Option<Workload>,
+
+    /// How many operations a second the clients begin.
+    #[arg(long, value_name = "COUNT", default_value_t = 100, requires = "workload")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: u32,
+
     /// The seed of everything that is drawn by lot.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -77,8 +86,8 @@ pub(super) async fn run(arguments: &ClusterArgs) -> Exit {
         pd: arguments.pd.into(),
         tikv: arguments.tikv.into(),
         regions: usize::try_from(arguments.regions).unwrap_or(usize::MAX),
+        load: arguments.workload.map(|workload| LoadSpec::new(workload, arguments.rate)),
         seed: arguments.seed,
-        ..Topology::default()
     };
     let cluster = Arc::new(EmbeddedCluster::new(topology));
     if let Err(error) = cluster.up(&CancellationToken::new()).await {

@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use operator_run::cluster::embedded::serve::{Options, Served, serve};
 use operator_run::cluster::embedded::{EmbeddedCluster, Topology};
@@ -112,7 +113,8 @@ async fn a_hung_node_hangs_and_a_dead_one_refuses_until_it_is_back() {
 
 #[test]
 fn the_command_prints_where_the_nodes_are_and_ends_by_a_signal() {
-    let arguments = ["cluster", "up", "--backend", "embedded", "--subject", "tikv", "--seed", "7", "--pd", "1"];
+    let arguments =
+        ["cluster", "up", "--backend", "embedded", "--subject", "tikv", "--seed", "7", "--pd", "1", "--workload", "a"];
     let mut program =
         Command::new(env!("CARGO_BIN_EXE_operator-run")).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(program.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -122,6 +124,13 @@ fn the_command_prints_where_the_nodes_are_and_ends_by_a_signal() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let body = runtime.block_on(get(format!("{address}/pd/api/v1/stores"))).unwrap();
     assert!(body.contains("\"count\": 3"), "{body}");
+    let prometheus = table[5].strip_prefix("prometheus:9090").unwrap().trim();
+    let served = format!("{prometheus}/api/v1/query?query=sum(tikv_grpc_msg_duration_seconds_count)%3E0");
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while runtime.block_on(get(served.clone())).unwrap().contains("\"result\":[]") {
+        assert!(Instant::now() < deadline, "the load does not show");
+        thread::sleep(Duration::from_millis(100));
+    }
     let killed = Command::new("kill").args(["-INT", &program.id().to_string()]).status().unwrap();
     assert!(killed.success());
     assert_eq!(program.wait().unwrap().code(), Some(0));

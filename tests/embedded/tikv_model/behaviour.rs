@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use operator_run::clock::span_between;
 use operator_run::cluster::embedded::go_format::{byte_size, duration};
 use operator_run::cluster::embedded::{EmbeddedCluster, Topology};
 use operator_run::cluster::{Cluster, ClusterError, Fault, FaultKind, ProcessState};
 use operator_run::http::{HttpError, Request, Response};
+use operator_run::reading::NodeName;
+use operator_run::units::Shift;
 use proptest::prelude::*;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +41,7 @@ async fn transcript(cluster: &EmbeddedCluster) -> String {
             }
         }
     }
-    for line in cluster.logs(jiff::Timestamp::MIN).await.unwrap() {
+    for line in cluster.logs(Timestamp::MIN).await.unwrap() {
         writeln!(text, "{}: {}", line.node, line.text).unwrap();
     }
     text
@@ -223,7 +226,7 @@ async fn without_a_quorum_of_stores_leader_counts_freeze() {
     let states: Vec<(String, Value)> =
         stores(&cluster).await.iter().map(|store| (node_of(store), store["store"]["state_name"].clone())).collect();
     assert!(states.iter().all(|(node, state)| *state == if node == "tikv2" { "Up" } else { "Disconnected" }));
-    let lines = cluster.logs(jiff::Timestamp::MIN).await.unwrap();
+    let lines = cluster.logs(Timestamp::MIN).await.unwrap();
     assert!(lines.iter().any(|line| line.node.as_str() == "tikv2" && line.text.contains("quorum is not active")));
 
     cluster.up(&CancellationToken::new()).await.unwrap();
@@ -254,6 +257,28 @@ async fn a_dead_store_grows_old() {
     assert_eq!(meta().await["store"]["state_name"], "Up");
     assert_ne!(meta().await["store"]["start_timestamp"], started);
     assert_eq!(check(&cluster, "down-peer").await, 0);
+}
+
+#[tokio::test]
+async fn a_store_with_a_wrong_clock_logs_and_starts_in_the_past() {
+    let cluster = up(8).await;
+    let victim = most_leaders(&cluster).await;
+    let node = NodeName::from(victim.as_str());
+    let an_hour = FaultKind::ShiftClock { by: Shift(SignedDuration::from_hours(-1)) };
+    cluster.inject(&Fault::new(an_hour, node.clone())).await.unwrap();
+    let before = stores(&cluster).await;
+    let restart = Fault::new(FaultKind::KILL, node.clone());
+    cluster.inject(&restart).await.unwrap();
+    cluster.heal(&restart.undo()).await.unwrap();
+    wait(&cluster, 15.0).await;
+    let meta = |stores: &[Value]| stores.iter().find(|store| node_of(store) == victim).unwrap()["store"].clone();
+    let (before, now) = (meta(&before), meta(&stores(&cluster).await));
+    let hours = before["start_timestamp"].as_i64().unwrap() - now["start_timestamp"].as_i64().unwrap();
+    assert!((3_400..3_600).contains(&hours), "it started {hours} s before it had started first");
+    assert_eq!(now["state_name"], "Up");
+    let lines = cluster.logs(Timestamp::MIN).await.unwrap();
+    let welcome = lines.iter().rfind(|line| line.node == node && line.text.contains("Welcome to TiKV")).unwrap();
+    assert!(welcome.text.starts_with("[2025/12/31 23:"), "{}", welcome.text);
 }
 
 #[tokio::test]

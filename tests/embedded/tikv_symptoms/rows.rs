@@ -417,6 +417,18 @@ pub(super) const ROWS: &[Row] = &[
         recovery_seconds: 1,
     },
     Row {
+        name: "clock of a store back",
+        faults: || vec![(FaultKind::ShiftClock { by: Shift(SignedDuration::from_mins(-5)) }, Victim)],
+        signs: &[
+            (Line(PdLeader, "system time jump backward"), NEVER),
+            (Line(PdLeader, "clock offset"), NEVER),
+            (State(Victim, "Disconnected"), NEVER),
+        ],
+        seconds: 60,
+        recovery: NO_RECOVERY,
+        recovery_seconds: 1,
+    },
+    Row {
         name: "rolling restart of one store",
         faults: || vec![(FaultKind::Restart, Victim)],
         signs: &[
