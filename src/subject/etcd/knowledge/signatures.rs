@@ -65,6 +65,9 @@ pub(in crate::subject::etcd) const SIGNATURES: &[Signature] = &[
         signs: &[
             Sign { on: Suspect, reading: "process", expected: OneOf(&["running", "paused"]), weight: 2.0 },
             Sign { on: Suspect, reading: "status_api", expected: OneOf(&["timed_out"]), weight: 3.0 },
+            // It does nothing at all. The election of its start may not be long ago.
+            Sign { on: Suspect, reading: "elections_begun", expected: AtMost(1.0), weight: 1.5 },
+            Sign { on: Suspect, reading: "overload_warnings", expected: AtMost(0.0), weight: 1.5 },
             Sign { on: Peers, reading: "status_api", expected: OneOf(&["answers"]), weight: 1.0 },
         ],
         actions: &["resume_process", "restart_member", "gather_evidence"],
@@ -110,6 +113,22 @@ pub(in crate::subject::etcd) const SIGNATURES: &[Signature] = &[
     },
     Signature {
         role: "etcd",
+        category: "network_partition",
+        explanation: "The member runs and tries to be elected, but nobody gets an answer from it, neither the other \
+                      members, who have a leader, nor the observer.",
+        signs: &[
+            Sign { on: Suspect, reading: "process", expected: OneOf(&["running"]), weight: 1.0 },
+            Sign { on: Suspect, reading: "status_api", expected: OneOf(&["timed_out"]), weight: 1.0 },
+            Sign { on: Suspect, reading: "elections_begun", expected: AtLeast(2.0), weight: 4.0 },
+            Sign { on: Suspect, reading: "overload_warnings", expected: AtMost(0.0), weight: 2.0 },
+            Sign { on: Peers, reading: "write", expected: OneOf(&["ok"]), weight: 1.0 },
+            Sign { on: Peers, reading: "knows_leader", expected: OneOf(&["true"]), weight: 1.0 },
+        ],
+        actions: &["repair_network", "wait_and_watch", "replace_member"],
+        impact: QUORUM_HOLDS,
+    },
+    Signature {
+        role: "etcd",
         category: "network_slow",
         explanation: "Clients of this member wait long although its disk is fast and it has little to do; clients of the \
                       others do not.",
@@ -135,6 +154,19 @@ pub(in crate::subject::etcd) const SIGNATURES: &[Signature] = &[
         ],
         actions: &["raise_resource_limit", "move_leader", "wait_and_watch"],
         impact: SERVES_SLOWLY,
+    },
+    Signature {
+        role: "etcd",
+        category: "cpu_starvation",
+        explanation: "The member logs that it gets to its heartbeats too late, and answers nobody in time.",
+        signs: &[
+            Sign { on: Suspect, reading: "process", expected: OneOf(&["running"]), weight: 1.0 },
+            Sign { on: Suspect, reading: "status_api", expected: OneOf(&["timed_out"]), weight: 1.0 },
+            Sign { on: Suspect, reading: "overload_warnings", expected: AtLeast(1.0), weight: 5.0 },
+            Sign { on: Peers, reading: "status_api", expected: OneOf(&["answers"]), weight: 1.0 },
+        ],
+        actions: &["raise_resource_limit", "restart_member", "wait_and_watch"],
+        impact: QUORUM_HOLDS,
     },
     Signature {
         role: "etcd",
