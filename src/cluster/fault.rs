@@ -104,6 +104,11 @@ pub enum FaultKind {
         /// So many.
         count: u32,
     },
+    /// It logs a line of somebody else's words, as a client can bring it to.
+    LogLine {
+        /// The words.
+        text: String,
+    },
     /// A command is run where its process runs.
     Exec {
         /// The program and its arguments.
@@ -141,6 +146,7 @@ impl FaultKind {
             Self::HotKey { .. } => "hot_key",
             Self::HaltScheduling => "halt_scheduling",
             Self::SplitRegions { .. } => "split_regions",
+            Self::LogLine { .. } => "log_line",
             Self::Exec { .. } => "exec",
         }
     }
@@ -314,6 +320,7 @@ impl fmt::Display for Undo {
             FaultKind::LimitCpu { .. } | FaultKind::LimitMemory { .. } => write!(formatter, "{node} is not limited"),
             FaultKind::ShiftClock { .. } => write!(formatter, "the clock of {node} is right"),
             FaultKind::SplitRegions { .. } => formatter.write_str("the new regions were merged"),
+            FaultKind::LogLine { .. } => write!(formatter, "{node} logs no more of it"),
             FaultKind::HotKey { .. } => write!(formatter, "the client of the hot key has gone"),
             _ => write!(formatter, "{} was undone", fault.kind),
         }

@@ -62,6 +62,9 @@ pub struct FaultEntry {
     /// Another client writes one key that a node leads.
     #[serde(default)]
     pub hot_key: Option<HotKey>,
+    /// A node logs a line of somebody else's words, as a client can bring it to: an instruction to whoever reads it, say.
+    #[serde(default)]
+    pub log_line: Option<WrittenLine>,
     /// Whoever places the data stops doing so: PD's `halt-scheduling` is set. It has no target.
     #[serde(default)]
     pub halt_scheduling: Option<HaltScheduling>,
@@ -112,6 +115,7 @@ impl FaultEntry {
                 (FaultKind::Exec { command: to.command.clone(), undo: to.undo.clone() }, &to.target)
             }),
             act(self.shift_clock.as_ref(), |to| (FaultKind::ShiftClock { by: to.by }, &to.target)),
+            act(self.log_line.as_ref(), |to| (FaultKind::LogLine { text: to.text.clone() }, &to.target)),
             act(self.hot_key.as_ref(), |to| (FaultKind::HotKey { rate: to.rate }, &to.target)),
             halt,
             split,
@@ -252,6 +256,16 @@ pub struct HotKey {
     pub target: Target,
     /// How often it is written.
     pub rate: Rate,
+}
+
+/// A line in a node's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenLine {
+    /// Which node logs it.
+    pub target: Target,
+    /// The message.
+    pub text: String,
 }
 
 /// Nothing more is to be said.

@@ -18,7 +18,7 @@ use crate::subject::{self, Subject};
 
 pub use entry::{
     Exec, FaultEntry, FillDisk, Flap, HaltScheduling, HotKey, Kill, LimitCpu, LimitMemory, Loss, Partition, Pick,
-    ShiftClock, Slower, SplitRegions, Target, ToNode,
+    ShiftClock, Slower, SplitRegions, Target, ToNode, WrittenLine,
 };
 pub use find::{FindError, find};
 pub use mistake::{Mistake, Place, ScenarioError};

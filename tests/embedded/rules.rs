@@ -137,6 +137,13 @@ fn two_members_down() -> Vec<Row> {
     rows
 }
 
+/// A member that lets everybody wait, by what its log tells.
+fn silent_member(elections: &'static str, warnings: &'static str) -> Vec<Row> {
+    let log = [("etcd1", "elections_begun", elections), ("etcd1", "overload_warnings", warnings)];
+    let others = [("etcd0", "write", "ok"), ("etcd2", "write", "ok")];
+    [member("running", "timed_out"), log.to_vec(), others.to_vec()].concat()
+}
+
 #[test]
 fn each_cause_is_told_by_its_signature() {
     let cases: Vec<(&dyn Subject, &str, Vec<Row>, &str, &str)> = vec![
@@ -166,7 +173,11 @@ fn each_cause_is_told_by_its_signature() {
         (&Etcd, "etcd1", member("exited(137)", "refused"), "process_crash", "restart_member"),
         (&Etcd, "etcd1", member("exited(137, out of memory)", "refused"), "memory_exhaustion", "raise_resource_limit"),
         (&Etcd, "etcd1", member("exited(0)", "refused"), "planned_restart", "wait_and_watch"),
-        (&Etcd, "etcd1", member("running", "timed_out"), "process_hang", "resume_process"),
+        // It may hang, be cut off or be short of processors.
+        (&Etcd, "etcd1", member("running", "timed_out"), "not_enough_evidence", "gather_evidence"),
+        (&Etcd, "etcd1", silent_member("0", "0"), "process_hang", "resume_process"),
+        (&Etcd, "etcd1", silent_member("5", "0"), "network_partition", "repair_network"),
+        (&Etcd, "etcd1", silent_member("1", "18"), "cpu_starvation", "raise_resource_limit"),
         (&Etcd, "etcd1", two_members_down(), "quorum_loss", "restart_member"),
     ];
     for (subject, suspect, rows, category, action) in cases {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::acts::{self, CUT_NOTICED};
+use super::log::Origin;
 use super::model::{Model, Place};
 use super::resources::{Path, Resources};
 use super::{instant, lines};
@@ -75,11 +76,20 @@ pub(super) fn inject(model: &mut Model, fault: &Fault) -> Result<(), ClusterErro
             set_path(model, place, Path { loss: f64::from(*percent) / 100.0, ..path(model, place) });
         }
         FaultKind::ShiftClock { by } => set_clock(model, place, by.0),
+        FaultKind::LogLine { text } => log_line(model, fault, place, text),
         kind => strain(model, fault, kind, place)?,
     }
     // What clients find depends on what the stores have to work with.
     model.load.touch();
     Ok(())
+}
+
+/// A process that runs writes the line. What its source is, a formatter that does not know it says so.
+fn log_line(model: &mut Model, fault: &Fault, place: Place, text: &str) {
+    let runs = model.process(place).state() == ProcessState::Running;
+    if let Some(node) = fault.node().filter(|_| runs) {
+        model.log.write(model.now, node, Origin("WARN", "<unknown>"), text, &[]);
+    }
 }
 
 /// PD and TiKV end in order at some signals and at the others as every program does
@@ -166,6 +176,10 @@ pub(super) fn missing_effect(model: &Model, fault: &Fault) -> Result<Option<Stri
         FaultKind::Delay { .. } | FaultKind::Loss { .. } => {
             unless(process.hangs() || !answer_delay(model, place).is_zero(), "it answers as soon as ever")
         }
+        FaultKind::LogLine { text } => {
+            let logged = fault.node().is_some_and(|node| model.log.has(node, text));
+            unless(logged, &format!("no such line, and the process is {state}"))
+        }
         FaultKind::ShiftClock { by } => unless(process.clock() == by.0, "its clock is right"),
         kind => missing_strain(model, fault, kind, place)?,
     })
@@ -236,6 +250,7 @@ fn lift(model: &mut Model, fault: &Fault) -> Result<(), ClusterError> {
         (FaultKind::Loss { .. }, _) => set_path(model, place, Path { loss: 0.0, ..path(model, place) }),
         (FaultKind::ShiftClock { .. }, _) => set_clock(model, place, SignedDuration::ZERO),
         (FaultKind::Freeze, _) => model.resume(place),
+        (FaultKind::LogLine { .. }, _) => {}
         (FaultKind::SlowDisk { .. }, Place::Tikv(index)) => {
             model.stores[index].resources.fsync = Resources::recorded().fsync;
         }

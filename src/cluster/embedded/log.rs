@@ -56,6 +56,12 @@ impl Log {
         self.lines.push_back(LogLine { at: instant(at), node: node.clone(), text });
     }
 
+    /// Whether a node has written such a message.
+    pub(super) fn has(&self, node: &NodeName, message: &str) -> bool {
+        let message = format!("[{}]", token(message));
+        self.lines.iter().any(|line| line.node == *node && line.text.contains(&message))
+    }
+
     /// The lines since a time, oldest first.
     pub(super) fn since(&self, since: Timestamp) -> Vec<LogLine> {
         let mut lines: Vec<LogLine> = self.lines.iter().filter(|line| line.at >= since).cloned().collect();

@@ -49,6 +49,7 @@ impl Checker<'_> {
             FaultKind::LimitCpu { cores } if *cores <= 0.0 => "cores",
             FaultKind::LimitMemory { to } if to.0 == 0 => "to",
             FaultKind::HotKey { rate } if rate.0 == 0 => "rate",
+            FaultKind::LogLine { text } if text.trim().is_empty() => "text",
             FaultKind::Exec { command, .. } if command.is_empty() => "command",
             FaultKind::Partition { from, .. } => return self.others(&inner("from"), from),
             _ => return,
