@@ -37,9 +37,10 @@ Examples:
 
 Exit codes:
     0  every scenario passed
-    1  a scenario failed: something was not detected, or the diagnosis was not good enough
+    1  a scenario failed: not_detected, wrong_detection, false_alarm, harmful_remedy, ungrounded, misdiagnosed,
+       snapshot_changed or not_recovered, as the verdict's line and the record say
     2  wrong usage, or a mistake in a scenario: nothing was started
-    3  the environment or the harness broke: no verdict on the diagnosis
+    3  no verdict on the diagnosis: not_steady, fault_did_not_bite, leaked, not_cleaned or environment
   130  interrupted: what was done is healed, and the cluster is down, unless a second signal came
 
 Environment:

@@ -86,6 +86,14 @@ pub struct CheckResult {
     pub found: String,
 }
 
+impl CheckResult {
+    /// Whether it is on this path or below it.
+    #[must_use]
+    pub fn is_on(&self, path: &str) -> bool {
+        self.asked.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', ' ']))
+    }
+}
+
 /// What came of a rubric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grade {

@@ -23,10 +23,11 @@ fn total(records: &[RunRecord]) -> Duration {
 
 fn case(record: &RunRecord) -> TestCase {
     let reasons = record.reasons.join("\n");
+    let class = record.class.to_string();
     let status = match record.verdict {
         Verdict::Pass => TestCaseStatus::success(),
-        Verdict::Fail => not_passed(TestCaseStatus::non_success(NonSuccessKind::Failure), "fail", &reasons),
-        Verdict::Error => not_passed(TestCaseStatus::non_success(NonSuccessKind::Error), "error", &reasons),
+        Verdict::Fail => not_passed(TestCaseStatus::non_success(NonSuccessKind::Failure), &class, &reasons),
+        Verdict::Error => not_passed(TestCaseStatus::non_success(NonSuccessKind::Error), &class, &reasons),
         Verdict::Skipped => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(&reasons);

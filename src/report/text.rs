@@ -5,7 +5,9 @@ use console::Style;
 use crate::diagnosis::Diagnosis;
 use crate::grade::grounding::Grounding;
 use crate::grade::rubric::Grade;
-use crate::run::{Baseline, ChangedReadings, Event, Expectation, RunRecord, SnapshotOutcome, SnapshotStatus, Verdict};
+use crate::run::{
+    Baseline, ChangedReadings, Class, Event, Expectation, RunRecord, SnapshotOutcome, SnapshotStatus, Verdict,
+};
 
 /// The width of the column with the name of what happened.
 const NAME: usize = 10;
@@ -184,8 +186,9 @@ impl Text {
         };
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of a run are far below 2^52")]
         let took = record.wall.took_ms as f64 / 1000.0;
+        let class = if record.class == Class::Passed { String::new() } else { format!("{}  ", record.class) };
         format!(
-            "{word} {}  {}",
+            "{word} {}  {class}{}",
             record.scenario,
             self.dim(&format!("run {}, {took:.2} s of wall time", record.wall.run))
         )

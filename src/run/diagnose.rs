@@ -1,6 +1,7 @@
 //! Asks for the diagnosis, and grades it.
 
 use super::Plan;
+use super::class::Class;
 use super::error::RunError;
 use super::event::{Event, Events};
 use super::inquiry::{Inquiry, secrets};
@@ -131,6 +132,7 @@ pub async fn diagnose_again(
     grade(&inquiry, plan, &mut again, events).await?;
     again.reasons = again.grade.iter().filter_map(Grade::shortfall).collect();
     again.verdict = if again.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };
+    again.class = again.grade.as_ref().and_then(Class::of_grade).unwrap_or(Class::Passed);
     events.send(Event::Ended(Box::new(again.clone())));
     Ok(again)
 }

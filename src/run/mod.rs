@@ -1,5 +1,6 @@
 //! One scenario through its phases, and many in turn. What happens goes out as events; what came of it is the record.
 
+mod class;
 mod clean;
 mod diagnose;
 mod error;
@@ -26,6 +27,7 @@ use crate::scenario::Loaded;
 use crate::store::Store;
 use crate::subject::ClusterSpec;
 
+pub use class::Class;
 pub use clean::{CleanOptions, Cleaned, Outcome, Removed, clean};
 pub use diagnose::diagnose_again;
 pub use error::RunError;
@@ -91,17 +93,20 @@ pub async fn run(plan: &Plan, context: Context<'_>) -> RunRecord {
     let clock = Instant::now();
     let mut record = new_record(plan, context.diagnoser, new_id());
     if let Err(error) = run_in(plan, context, &mut record).await {
-        record.verdict = Verdict::Error;
-        record.reasons.push(error.to_string());
+        fail_as_error(&mut record, &error);
     }
     record.wall.took_ms = milliseconds(clock);
     let id = record.wall.run.clone();
     if let Err(error) = context.store.end_run(&id, record.verdict.word(), &record) {
-        record.verdict = Verdict::Error;
-        record.reasons.push(error.to_string());
+        fail_as_error(&mut record, &error.into());
     }
     context.events.send(Event::Ended(Box::new(record.clone())));
     record
+}
+
+fn fail_as_error(record: &mut RunRecord, error: &RunError) {
+    (record.verdict, record.class) = (Verdict::Error, Class::of_error(error));
+    record.reasons.push(error.to_string());
 }
 
 /// The record of a scenario that is not run any more.
@@ -156,6 +161,10 @@ async fn end_well(pipeline: &mut Pipeline<'_>, cluster: &dyn Cluster) {
     for error in [healed, down].into_iter().filter_map(Result::err) {
         pipeline.add_error(&error);
     }
+    // Whatever else went wrong, this is what somebody has to see to.
+    if !pipeline.record.clean {
+        pipeline.record.class = Class::NotCleaned;
+    }
 }
 
 fn new_record(plan: &Plan, diagnoser: &dyn Diagnoser, run: String) -> RunRecord {
@@ -171,6 +180,7 @@ fn new_record(plan: &Plan, diagnoser: &dyn Diagnoser, run: String) -> RunRecord 
         nodes: plan.loaded.nodes(),
         diagnoser: DiagnoserRecord::of(diagnoser),
         verdict: Verdict::Error,
+        class: Class::Environment,
         reasons: Vec::new(),
         clean: false,
         leaks: Vec::new(),

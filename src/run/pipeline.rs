@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::class::Class;
 use super::error::RunError;
 use super::event::Event;
 use super::faults::ActiveFault;
@@ -45,6 +46,10 @@ pub(crate) struct Pipeline<'a> {
     pub(super) active: Vec<ActiveFault>,
     /// How the nodes were before any fault; none before the steady time and after the audit.
     pub(super) fingerprint: Option<Fingerprint>,
+    /// Why the run does not pass, in the order of the run; an error stands for itself.
+    classes: Vec<Class>,
+    /// It has become an error.
+    errored: bool,
     /// The phase under way, and when it began.
     phase: Option<(Phase, Timestamp, Instant)>,
 }
@@ -73,6 +78,8 @@ impl<'a> Pipeline<'a> {
             pending: Vec::new(),
             active: Vec::new(),
             fingerprint: None,
+            classes: Vec::new(),
+            errored: false,
             phase: None,
         }
     }
@@ -189,6 +196,7 @@ impl<'a> Pipeline<'a> {
         if well {
             self.end("every invariant holds again".to_owned());
         } else {
+            self.classes.push(Class::NotRecovered);
             self.record.reasons.push(format!("not recovered within {within}: {}", self.what_does_not_hold()));
             self.end("not recovered".to_owned());
         }
@@ -201,8 +209,13 @@ impl<'a> Pipeline<'a> {
         if let Err(error) = outcome {
             return self.add_error(&error);
         }
-        self.judge_detection();
+        let detection = self.judge_detection();
         let record = &mut *self.record;
+        let grade = record.grade.as_ref().and_then(Class::of_grade);
+        let snapshot = record.snapshot.as_ref().and_then(Class::of_snapshot);
+        let classes = [detection, grade, snapshot].into_iter().flatten();
+        self.classes.splice(0..0, classes);
+        record.class = self.classes.first().copied().unwrap_or(Class::Passed);
         record.reasons.extend(record.grade.as_ref().and_then(Grade::shortfall));
         if let Some(snapshot) = &record.snapshot
             && !snapshot.good()
@@ -230,14 +243,18 @@ impl<'a> Pipeline<'a> {
     }
 
     /// What was detected against what was expected.
-    fn judge_detection(&mut self) {
-        let mut reasons = Vec::new();
+    fn judge_detection(&mut self) -> Option<Class> {
+        let (mut reasons, mut missing, mut late) = (Vec::new(), false, false);
         let expected = self.plan.loaded.scenario.expect.violations.iter();
         for (expected, node) in expected.flat_map(|one| self.places(one).into_iter().map(move |node| (one, node))) {
             let ExpectedViolation { invariant, within, .. } = expected;
             match self.seen(invariant, &node).map(|violation| violation.after_fault) {
-                None => reasons.push(format!("not detected: {invariant} on {node} within {within}")),
+                None => {
+                    missing = true;
+                    reasons.push(format!("not detected: {invariant} on {node} within {within}"));
+                }
                 Some(Some(after)) if after > within.0.as_secs_f64() => {
+                    late = true;
                     reasons.push(format!("detected late: {invariant} on {node} after {after} s, not within {within}"));
                 }
                 Some(_) => {}
@@ -249,10 +266,14 @@ impl<'a> Pipeline<'a> {
             .extend(unexpected.map(|one| format!("false alarm: {} on {}: {}", one.invariant, one.node, one.because)));
         // Before what recovery has to say: this happened first.
         self.record.reasons.splice(0..0, reasons);
+        Class::of_detection(&self.record.violations, missing, late)
     }
 
-    /// Makes the run an error.
+    /// Makes the run an error; the first decides of which class.
     pub(super) fn add_error(&mut self, error: &RunError) {
+        if !std::mem::replace(&mut self.errored, true) {
+            self.record.class = Class::of_error(error);
+        }
         self.record.verdict = Verdict::Error;
         let reason = error.to_string();
         if !self.record.reasons.contains(&reason) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::class::Class;
 use super::snapshot::SnapshotOutcome;
 use crate::cluster::{Fault, Node};
 use crate::diagnosis::evidence::Observations;
@@ -203,6 +204,8 @@ pub struct RunRecord {
     pub diagnoser: DiagnoserRecord,
     /// What became of it.
     pub verdict: Verdict,
+    /// The kind of the verdict.
+    pub class: Class,
     /// Why, if it is no pass.
     pub reasons: Vec<String>,
     /// Whether every fault is healed and nothing of the cluster is left.

@@ -153,6 +153,13 @@ fn a_database_elsewhere_and_one_that_cannot_be() {
 fn what_is_not_as_expected_fails_with_the_reason() {
     let cases = [
         ("another cause", ("is: process_crash", "is: disk_full")),
+        (
+            "an ungrounded claim alone",
+            (
+                "is: process_crash }",
+                "is: process_crash }\n    - { id: g, required: true, path: grounded, at_least: 2 }",
+            ),
+        ),
         ("a required check", ("none_of: [delete_store,", "none_of: [restart_store,")),
         ("on another node", ("on: target", "on: tikv0")),
         ("another invariant", ("invariant: store_down, on: target", "invariant: pd_no_leader, on: cluster")),
@@ -165,7 +172,7 @@ fn what_is_not_as_expected_fails_with_the_reason() {
             let (exit, record) = Bench::new().record(&changed(&[change]), &[]);
             assert_eq!((exit, record.verdict), (1, Verdict::Fail), "{name}");
             assert!(record.injections[0].healed.is_some(), "{name}");
-            format!("{name}: {:#?}", record.reasons)
+            format!("{name}: {}: {:#?}", record.class, record.reasons)
         })
         .collect();
     assert_snapshot!(text.join("\n"));
@@ -180,7 +187,7 @@ fn the_reasons_are_shown_below_the_verdict() {
     assert_snapshot!(redact(end), @"
                                                0.0 s
 
-    FAIL store-down  run RUN, TIME s of wall time
+    FAIL store-down  misdiagnosed  run RUN, TIME s of wall time
          rubric: 0.75 of 0.80 needed; not met: cause
     ");
 }
