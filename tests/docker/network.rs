@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use operator_run::cluster::{Cluster, Direction, Fault, FaultKind};
 use operator_run::reading::NodeName;
+use operator_run::units::{Size, Span};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::{Engine, docker, remove_all_of, try_docker};
@@ -77,6 +78,111 @@ fn loss_loses_some_packets() {
         assert!((17..=46).contains(&lost), "{lost} of 50 were lost");
         heal(run, cluster, &fault).await;
         assert_eq!(lost_of_fifty(run), 0);
+    });
+}
+
+#[test]
+fn a_delay_makes_round_trips_longer() {
+    on_a_cluster("network::a_delay_makes_round_trips_longer", async |run, cluster| {
+        let span = |milliseconds| Span(Duration::from_millis(milliseconds));
+        for (by, jitter) in [(200, None), (400, Some(span(100)))] {
+            let fault = Fault::new(FaultKind::Delay { by: span(by), jitter }, "etcd0".into());
+            let before = took(run, "etcd1", "etcd0");
+            assert!(before < Duration::from_millis(100), "{before:?}");
+            bite(cluster, &fault).await;
+            let bounds = [by - 100, by + 100].map(Duration::from_millis);
+            let (there, back) = (took(run, "etcd1", "etcd0"), took(run, "etcd0", "etcd1"));
+            assert!(bounds[0] < there && there < bounds[1], "{there:?} for {by} ms");
+            assert!(bounds[0] < back && back < bounds[1], "{back:?} for {by} ms");
+            assert!(took(run, "etcd1", "etcd2") < Duration::from_millis(100));
+            let error = cluster.inject(&fault).await.unwrap_err().to_string();
+            assert!(error.contains("it acts already"), "{error}");
+            heal(run, cluster, &fault).await;
+            assert!(took(run, "etcd1", "etcd0") < Duration::from_millis(100));
+        }
+    });
+}
+
+#[test]
+fn a_narrow_link_takes_its_time() {
+    on_a_cluster("network::a_narrow_link_takes_its_time", async |run, cluster| {
+        // A request that is too long for etcd: it is read to 1 MiB, and answered.
+        let seconds = || {
+            let post = format!(
+                "exec 3<>/dev/tcp/{}/2379; begun=$EPOCHREALTIME; {{ printf 'GET / HTTP/1.0\\r\\na: '; \
+                 head -c 500000 /dev/zero | tr '\\0' a; printf '\\r\\n\\r\\n'; }} >&3; head -c 5 <&3 >/dev/null; \
+                 echo $((${{EPOCHREALTIME/./}} - ${{begun/./}}))",
+                address(run, "etcd1")
+            );
+            beside(run, "etcd0", &[], &post).parse::<f64>().unwrap() / 1e6
+        };
+        let fault = Fault::new(FaultKind::LimitBandwidth { to: Size(200_000) }, "etcd0".into());
+        assert!(seconds() < 1.0);
+        bite(cluster, &fault).await;
+        let limited = seconds();
+        assert!((2.0..6.0).contains(&limited), "500 kB took {limited} s at 200 kB in a second");
+        heal(run, cluster, &fault).await;
+        assert!(seconds() < 1.0);
+    });
+}
+
+#[test]
+fn connections_are_reset() {
+    on_a_cluster("network::connections_are_reset", async |run, cluster| {
+        for (from, unharmed) in [(vec!["etcd1".into()], true), (Vec::new(), false)] {
+            let fault = Fault::new(FaultKind::Reset { from }, "etcd0".into());
+            bite(cluster, &fault).await;
+            for (from, to) in [("etcd0", "etcd1"), ("etcd1", "etcd0")] {
+                let said = said_dialling(run, from, to);
+                assert!(said.contains("refused"), "from {from} to {to}: {said:?}");
+            }
+            assert_eq!(connects(run, "etcd2", "etcd0"), unharmed);
+            heal(run, cluster, &fault).await;
+            assert!(connects(run, "etcd0", "etcd1") && connects(run, "etcd1", "etcd0"));
+        }
+    });
+}
+
+#[test]
+fn names_are_not_found() {
+    on_a_cluster("network::names_are_not_found", async |run, cluster| {
+        let found = |node| {
+            let find = "timeout 3 python3 -c 'import socket; print(socket.gethostbyname(b\"etcd2\"))' 2>&1 || true";
+            beside(run, node, &[], find) == address(run, "etcd2")
+        };
+        let fault = Fault::new(FaultKind::DnsFailure, "etcd0".into());
+        assert!(found("etcd0"));
+        bite(cluster, &fault).await;
+        assert!(!found("etcd0") && found("etcd1"));
+        assert!(connects(run, "etcd0", "etcd1"), "addresses are as good as ever");
+        heal(run, cluster, &fault).await;
+        assert!(found("etcd0"));
+    });
+}
+
+#[test]
+fn a_disconnected_node_comes_back_with_its_names() {
+    on_a_cluster("network::a_disconnected_node_comes_back_with_its_names", async |run, cluster| {
+        let names = || {
+            let format = "{{range .NetworkSettings.Networks}}{{.Aliases}}{{end}}";
+            docker(&["inspect", "--format", format, &container(run, "etcd0")])
+        };
+        let (fault, before, at) = (Fault::new(FaultKind::Disconnect, "etcd0".into()), names(), address(run, "etcd0"));
+        let fingerprint = cluster.fingerprint().await.unwrap();
+        let undo = cluster.undo(&fault).await.unwrap();
+        cluster.inject(&fault).await.unwrap();
+        assert_eq!(cluster.missing_effect(&fault).await.unwrap(), None);
+        assert_eq!((names(), address(run, "etcd0")), (String::new(), String::new()));
+        assert_ne!(fingerprint.leaks(&cluster.fingerprint().await.unwrap()), Vec::<String>::new());
+        for _ in 0..2 {
+            cluster.heal(&undo).await.unwrap();
+            assert_eq!((names(), address(run, "etcd0")), (before.clone(), at.clone()));
+            assert!(connects(run, "etcd1", "etcd0"));
+        }
+        assert_eq!(fingerprint.leaks(&cluster.fingerprint().await.unwrap()), Vec::<String>::new());
+        until("one leader for all", || {
+            leader_by(run, "etcd0").is_some_and(|leader| Some(leader) == leader_by(run, "etcd1"))
+        });
     });
 }
 
@@ -186,6 +292,21 @@ fn beside_with(image: &str, run: &str, node: &str, options: &[&str], command: &s
 /// Whether a node can be connected to from the network of another.
 fn connects(run: &str, from: &str, to: &str) -> bool {
     connects_with(&env::var("OPERATOR_RUN_NETTOOLS_IMAGE").unwrap(), run, from, to)
+}
+
+/// What bash says of a connection from the network of a node to another.
+fn said_dialling(run: &str, from: &str, to: &str) -> String {
+    let dial = format!("timeout 2 bash -c 'exec 3<>/dev/tcp/{}/2380' 2>&1 || true", address(run, to));
+    beside(run, from, &[], &dial)
+}
+
+/// How long a connection from the network of a node to another takes.
+fn took(run: &str, from: &str, to: &str) -> Duration {
+    let dial = format!(
+        "begun=$EPOCHREALTIME; exec 3<>/dev/tcp/{}/2380 && echo $((${{EPOCHREALTIME/./}} - ${{begun/./}}))",
+        address(run, to)
+    );
+    Duration::from_micros(beside(run, from, &[], &dial).parse().unwrap())
 }
 
 fn connects_with(image: &str, run: &str, from: &str, to: &str) -> bool {
