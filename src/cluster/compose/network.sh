@@ -1,7 +1,13 @@
 # What faults of the network are done and seen with, in the network of a node. The name of a link is never assumed.
 held=(! -o lo -j NFQUEUE --queue-num 57 --queue-bypass)
 
-links() { ip -o link show up | sed -n '/^[0-9]*: lo:/!s/^[0-9]*: \([^:@]*\).*/\1/p'; }
+links() {
+  local number name rest
+  ip -o link show up | while read -r number name rest; do
+    name=${name%:}
+    [[ $name == lo ]] || echo "${name%@*}"
+  done
+}
 
 # remove_discipline HANDLE: what we have put at the root of the links, if it is there
 remove_discipline() {
@@ -17,7 +23,7 @@ delay() {
   for link in $(links); do
     tc qdisc add dev "$link" root handle de1a: netem delay "$1us" "$2us" limit 100000 && continue
     python3 -c "$DELAYER" 57 "$1" "$2" >/tmp/delayer || return
-    ! grep -qsv ' lo$' /proc/net/if_inet6 || families='iptables ip6tables'
+    [[ -z $(ip -6 -o address show scope global) ]] || families='iptables ip6tables'
     for family in $families; do "$family" -w -t mangle -A OUTPUT "${held[@]}" || return; done
     return
   done
