@@ -78,7 +78,10 @@ fn rules(fault: &Fault, table: &str, peers: &[IpAddr]) -> Option<String> {
     let (direction, what) = match fault.kind() {
         FaultKind::Partition { direction, .. } => (*direction, "drop".to_owned()),
         FaultKind::Loss { percent } => (Direction::Both, format!("numgen random mod 100 < {percent} drop")),
-        FaultKind::Reset { .. } => (Direction::Both, "meta l4proto tcp reject with tcp reset".to_owned()),
+        FaultKind::Reset { .. } => {
+            // The resets themselves must pass.
+            (Direction::Both, "tcp flags & rst == 0 reject with tcp reset".to_owned())
+        }
         FaultKind::DnsFailure => (Direction::Out, "drop".to_owned()),
         _ => return None,
     };
