@@ -208,22 +208,42 @@ fn a_target_that_starts_again_is_cut_off_again() {
 
 #[test]
 fn a_partition_ends_when_the_runner_is_killed() {
+    ends_with_the_runner("partition: { target: { node: etcd0 } }", |image, run| {
+        !connects_with(image, run, "etcd1", "etcd0")
+    });
+}
+
+#[test]
+fn a_delay_ends_when_the_runner_is_killed() {
+    ends_with_the_runner("delay: { target: { node: etcd0 }, by: 300ms }", |image, run| {
+        took_with(image, run, "etcd1", "etcd0") > Duration::from_millis(250)
+    });
+}
+
+#[test]
+fn a_limit_of_bandwidth_ends_when_the_runner_is_killed() {
+    ends_with_the_runner("limit_bandwidth: { target: { node: etcd0 }, to: 100KB }", |image, run| {
+        beside_with(image, run, "etcd0", &[], "tc qdisc show").contains("tbf")
+    });
+}
+
+/// Kills a runner that has done a fault; then nothing of it may act any more, with nobody's help.
+fn ends_with_the_runner(fault: &str, acts: impl Fn(&str, &str) -> bool) {
     let Some(engine) = Engine::find() else { return };
     let folder = Folder::new();
-    let partition = "partition: { target: { node: etcd0 } }";
-    let scenario = folder.scenario_with("kill: { target: { role: etcd, pick: leader } }", partition);
+    let scenario = folder.scenario_with("kill: { target: { role: etcd, pick: leader } }", fault);
     let mut running = Call::new(&engine, &folder, scenario).start();
     running.wait_for("fault ");
-    let run = folder.only_run().run;
-    let cut_off = !connects_with(&engine_image(&engine), &run, "etcd1", "etcd0");
+    let (run, image) = (folder.only_run().run, engine_image(&engine));
+    let acted = acts(&image, &run);
     running.kill();
     let killed = Instant::now();
-    let ended = || agents(&run).is_empty() && connects_with(&engine_image(&engine), &run, "etcd1", "etcd0");
+    let ended = || agents(&run).is_empty() && !acts(&image, &run);
     while !ended() && killed.elapsed() < LEASE_IS_OVER {}
     let (over, left) = (ended(), agents(&run));
     remove_all_of(&run);
-    assert!(cut_off, "it was not cut off before");
-    assert!(over, "it is still cut off, or agents are left: {left:?}");
+    assert!(acted, "it did not act before");
+    assert!(over, "it still acts, or agents are left: {left:?}");
 }
 
 /// Runs a body on a cluster of three, in a process of its own.
@@ -302,11 +322,15 @@ fn said_dialling(run: &str, from: &str, to: &str) -> String {
 
 /// How long a connection from the network of a node to another takes.
 fn took(run: &str, from: &str, to: &str) -> Duration {
+    took_with(&env::var("OPERATOR_RUN_NETTOOLS_IMAGE").unwrap(), run, from, to)
+}
+
+fn took_with(image: &str, run: &str, from: &str, to: &str) -> Duration {
     let dial = format!(
         "begun=$EPOCHREALTIME; exec 3<>/dev/tcp/{}/2380 && echo $((${{EPOCHREALTIME/./}} - ${{begun/./}}))",
         address(run, to)
     );
-    Duration::from_micros(beside(run, from, &[], &dial).parse().unwrap())
+    Duration::from_micros(beside_with(image, run, from, &[], &dial).parse().unwrap())
 }
 
 fn connects_with(image: &str, run: &str, from: &str, to: &str) -> bool {
