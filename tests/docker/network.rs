@@ -47,6 +47,26 @@ fn a_partition_from_one_peer_leaves_the_other() {
 }
 
 #[test]
+fn what_is_left_in_a_network_is_a_leak() {
+    on_a_cluster("network::what_is_left_in_a_network_is_a_leak", async |run, cluster| {
+        let before = cluster.fingerprint().await.unwrap();
+        let limit = Fault::new(FaultKind::LimitBandwidth { to: Size(100_000) }, "etcd0".into());
+        let delay = Fault::new(FaultKind::Delay { by: Span(Duration::from_millis(200)), jitter: None }, "etcd0".into());
+        let marks = [(limit, "tbf"), (delay, "NFQUEUE"), (partition("etcd0", &["etcd1"], Direction::In), "table inet")];
+        for (fault, mark) in marks {
+            cluster.undo(&fault).await.unwrap();
+            bite(cluster, &fault).await;
+            let leaks = before.leaks(&cluster.fingerprint().await.unwrap());
+            // A kernel with netem needs no queue.
+            let named = |leak: &String| leak.contains(mark) || leak.contains("netem") && mark == "NFQUEUE";
+            assert!(leaks.iter().any(named), "{mark}: {leaks:?}");
+            heal(run, cluster, &fault).await;
+            assert_eq!(before.leaks(&cluster.fingerprint().await.unwrap()), Vec::<String>::new());
+        }
+    });
+}
+
+#[test]
 fn a_partition_one_way_lets_the_other_way_pass() {
     on_a_cluster("network::a_partition_one_way_lets_the_other_way_pass", async |run, cluster| {
         for (direction, from, to) in [(Direction::In, "etcd0", "etcd1"), (Direction::Out, "etcd1", "etcd0")] {

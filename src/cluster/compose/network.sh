@@ -51,6 +51,15 @@ limit() {
 
 end_limit() { remove_discipline b4d0:; }
 
+# marks: what faults change of a network. Docker keeps rules of its own in other tables, with ports that change.
+marks() {
+  local line
+  { nft list tables && tc qdisc show && iptables -w -t mangle -S && ip6tables -w -t mangle -S; } 2>&1 |
+    while read -r line; do
+      case $line in '#'* | *' mangle' | *' noqueue '* | '-P '*) ;; *) echo "$line" ;; esac
+    done
+}
+
 # dial SECONDS ENDPOINT...: to each at the same time; prints those that answered, with what and after how many µs
 dial() {
   local within=$1 at said

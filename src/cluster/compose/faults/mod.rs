@@ -20,7 +20,7 @@ use bollard::errors::Error as DockerError;
 use bollard::models::ContainerInspectResponse;
 use tokio::sync::Mutex;
 
-use super::super::{ClusterError, Fault, FaultKind, Undo};
+use super::super::{ClusterError, Fault, FaultKind, Fingerprint, Undo};
 use super::{Engine, engine_error};
 use crate::reading::NodeName;
 use flap::{Flapping, Rhythm};
@@ -79,12 +79,14 @@ pub(super) struct Faults {
     kept: Mutex<BTreeMap<String, Kept>>,
     /// The nodes that this process lets come and go.
     flapping: Mutex<BTreeMap<NodeName, Flapping>>,
+    /// What was in the nodes' networks before the first fault of each: rules and disciplines.
+    marks: Mutex<BTreeMap<NodeName, String>>,
 }
 
 impl Faults {
     /// None yet, of a cluster with these nodes.
     pub(super) fn new(engine: Engine, nodes: Vec<NodeName>) -> Self {
-        Self { engine, nodes, kept: Mutex::default(), flapping: Mutex::default() }
+        Self { engine, nodes, kept: Mutex::default(), flapping: Mutex::default(), marks: Mutex::default() }
     }
 
     /// What will undo a fault, with what is to be put back.
@@ -94,6 +96,14 @@ impl Faults {
             FaultKind::LimitCpu { .. } => limits::undo_of_cpu(&container).await,
             FaultKind::LimitMemory { .. } => limits::undo_of_memory(&container).await,
             FaultKind::Disconnect => disconnect::undo(&container).await,
+            _ if network::is_of_network(fault) => {
+                let mut marks = self.marks.lock().await;
+                if !marks.contains_key(container.node) {
+                    let before = network::marks(&self.engine, container.node).await?;
+                    marks.insert(container.node.clone(), before);
+                }
+                Ok(fault.undo())
+            }
             _ => Ok(fault.undo()),
         }
     }
@@ -145,6 +155,18 @@ impl Faults {
             FaultKind::Exec { .. } => Ok(None),
             _ => process::missing_effect(&container, fault).await,
         }
+    }
+
+    /// Adds what is in the networks in which a fault was done and was not there before.
+    pub(super) async fn add_marks(&self, fingerprint: &mut Fingerprint) -> Result<(), ClusterError> {
+        for (node, before) in &*self.marks.lock().await {
+            let now = network::marks(&self.engine, node).await?;
+            let new: Vec<&str> = now.split(" | ").filter(|mark| !before.split(" | ").any(|old| old == *mark)).collect();
+            if !new.concat().is_empty() {
+                fingerprint.add(node, "what faults leave in its network", new.join(", "));
+            }
+        }
+        Ok(())
     }
 
     /// Why a fault does not act any more that should, if there is one.

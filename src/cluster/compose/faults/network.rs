@@ -183,6 +183,21 @@ pub(super) async fn lift(engine: &Engine, fault: &Fault, peers: &[NodeName]) -> 
     proved
 }
 
+/// What faults change of a node's network, as it is now; nothing if there is none, since the process has ended.
+pub(super) async fn marks(engine: &Engine, node: &NodeName) -> Result<String, ClusterError> {
+    if matches!(engine.process(node).await?, ProcessState::Exited { .. }) {
+        return Ok(String::new());
+    }
+    let container = engine.container_id(node).await?;
+    let purpose = format!("operator_run_marks_{node}");
+    let capabilities = &["NET_ADMIN"];
+    let post = Post { container: &container, purpose: &purpose, capabilities, network: true, volumes: false };
+    let agent = Agent::start(engine, &post).await?;
+    let marks = agent.run("marks").await;
+    agent.end().await?;
+    marks
+}
+
 /// Whether a fault is done in the network of its target.
 pub(super) fn is_of_network(fault: &Fault) -> bool {
     rules::means(fault, &[]).is_some()
