@@ -10,7 +10,7 @@ use crate::scenario::tree::Step;
 use crate::subject::{Leads, Role};
 
 /// How much a limited link may carry in a second: a packet is to pass, and what a machine reaches by itself is no limit.
-const LINKS: RangeInclusive<u64> = 10_000..=1_000_000_000;
+const LINKS: RangeInclusive<u64> = 10_000..=100_000_000;
 
 impl Checker<'_> {
     pub(super) fn fault(&mut self, index: usize, entry: &FaultEntry) {
@@ -57,7 +57,7 @@ impl Checker<'_> {
             FaultKind::LimitCpu { cores } if *cores <= 0.0 => "cores",
             FaultKind::LimitMemory { to } if to.0 == 0 => "to",
             FaultKind::LimitBandwidth { to } if !LINKS.contains(&to.0) => {
-                return self.say(&inner("to"), "a link carries from 10KB to 1GB in a second", "");
+                return self.say(&inner("to"), "a link can be limited to 10KB to 100MB in a second", "");
             }
             FaultKind::HotKey { rate } if rate.0 == 0 => "rate",
             FaultKind::Exec { command, .. } if command.is_empty() => "command",

@@ -10,7 +10,7 @@ const FSYNC: f64 = 0.5;
 /// Seconds (etcd: contrib/mixin, `etcdHighCommitDurations`).
 const COMMIT: f64 = 0.25;
 /// Seconds: an operator's own.
-const CLIENT_LATENCY: f64 = 0.5;
+const CLIENT_LATENCY: f64 = 0.4;
 /// The share of its quota that the database may take (etcd: contrib/mixin, `etcdDatabaseQuotaLowSpace`).
 const QUOTA_SHARE: f64 = 0.95;
 /// Log entries: a member with more to apply refuses proposals (`etcd:server/etcdserver/v3_server.go`,
@@ -129,7 +129,7 @@ mod tests {
         let cases: [(Check, &str, f64); 5] = [
             (fsync, "fsync_p99", 0.5),
             (commit, "commit_p99", 0.25),
-            (client_latency, "write_latency", 0.5),
+            (client_latency, "write_latency", 0.4),
             (raft_lag, "raft_lag", 5000.0),
             (leader_flapping, "leader_changes", 3.9),
         ];

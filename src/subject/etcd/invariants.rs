@@ -86,7 +86,7 @@ pub(super) const INVARIANTS: &[Invariant] = &[
     // The alert etcdGRPCRequestsSlow has 0.15 s, which a busy machine exceeds without a fault.
     Invariant {
         name: "high_client_latency",
-        demands: "a client's write through the member takes at most 0.5 s",
+        demands: "a client's write through the member takes at most 0.4 s",
         roles: MEMBER,
         required: false,
         grace: Duration::from_secs(10),
