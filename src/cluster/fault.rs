@@ -170,18 +170,23 @@ impl FaultKind {
     /// The backends that can do it.
     #[must_use]
     pub fn backends(&self) -> &'static [Backend] {
-        use FaultKind::{Exec, Flap, Freeze, Kill, LimitCpu, LimitMemory, Pause, Restart, Stop};
+        use FaultKind::{Delay, Disconnect, DnsFailure, Exec, LimitBandwidth, Loss, Partition, Reset};
+        use FaultKind::{Flap, Freeze, Kill, LimitCpu, LimitMemory, Pause, Restart, Stop};
         match self {
-            Kill { .. } | Stop | Pause | Freeze | Restart | Flap { .. } | LimitCpu { .. } | LimitMemory { .. } => {
-                &[Backend::Embedded, Backend::Compose]
-            }
-            Self::Partition { .. } | Self::Loss { .. } | Self::Delay { jitter: None, .. } => {
-                &[Backend::Embedded, Backend::Compose]
-            }
-            Self::Delay { jitter: Some(_), .. } | Self::LimitBandwidth { .. } | Self::Reset { .. } => {
+            Kill { .. }
+            | Stop
+            | Pause
+            | Freeze
+            | Restart
+            | Flap { .. }
+            | LimitCpu { .. }
+            | LimitMemory { .. }
+            | Partition { .. }
+            | Loss { .. }
+            | Delay { jitter: None, .. } => &[Backend::Embedded, Backend::Compose],
+            Delay { .. } | LimitBandwidth { .. } | Reset { .. } | DnsFailure | Disconnect | Exec { .. } => {
                 &[Backend::Compose]
             }
-            Self::DnsFailure | Self::Disconnect | Exec { .. } => &[Backend::Compose],
             _ => &[Backend::Embedded],
         }
     }

@@ -3,7 +3,7 @@
 use std::env;
 use std::time::{Duration, Instant};
 
-use operator_run::cluster::{Cluster, Direction, Fault, FaultKind};
+use operator_run::cluster::{Cluster, Direction, Fault, FaultKind, compose};
 use operator_run::reading::NodeName;
 use operator_run::units::{Size, Span};
 use tokio_util::sync::CancellationToken;
@@ -223,6 +223,29 @@ fn a_target_that_starts_again_is_cut_off_again() {
         assert_eq!(cluster.ended_fault().await, None);
         heal(run, cluster, &fault).await;
         assert!(connects(run, "etcd1", "etcd0"));
+        // Undone before anybody has noticed that it has another network.
+        bite(cluster, &fault).await;
+        docker(&["restart", "--time", "1", &container(run, "etcd0")]);
+        heal(run, cluster, &fault).await;
+        until("etcd0 to listen", || connects(run, "etcd1", "etcd0"));
+    });
+}
+
+#[test]
+fn of_two_faults_on_one_node_another_process_undoes_one() {
+    on_a_cluster("network::of_two_faults_on_one_node_another_process_undoes_one", async |run, cluster| {
+        let reset = Fault::new(FaultKind::Reset { from: vec!["etcd1".into()] }, "etcd0".into());
+        let cut = partition("etcd0", &["etcd1"], Direction::Both);
+        bite(cluster, &reset).await;
+        bite(cluster, &cut).await;
+        // Nothing answers yet, which is the other one's doing.
+        compose::heal(&compose::connect().unwrap(), run, &reset.undo()).await.unwrap();
+        assert!(cluster.missing_effect(&cut).await.unwrap().is_none());
+        for fault in [cut, reset] {
+            cluster.heal(&fault.undo()).await.unwrap();
+        }
+        assert_eq!(agents(run), "");
+        assert!(connects(run, "etcd0", "etcd1") && connects(run, "etcd1", "etcd0"));
     });
 }
 

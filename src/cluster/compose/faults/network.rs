@@ -94,8 +94,8 @@ async fn set(engine: &Engine, fault: &Fault, peers: &[NodeName]) -> Result<Setti
         endpoints.extend(sight::endpoints_of(&peer, &of_peer));
         addresses.extend(of_peer);
     }
-    let meant = if meets_all(fault) { &[][..] } else { &addresses[..] };
-    let Some(means) = rules::means(fault, meant) else { return Err(not_here(fault)) };
+    let whom = if meets_all(fault) { &[][..] } else { &addresses[..] };
+    let Some(means) = rules::means(fault, whom) else { return Err(not_here(fault)) };
     let agent = start_agent(engine, fault, &container).await?;
     // What an agent that was killed has left behind would spoil what is seen before the fault.
     agent.run(&means.remove).await?;
