@@ -1,6 +1,5 @@
 //! Faults of the network on a real etcd: each bites, is seen from outside, and ends, also when nobody ends it.
 
-use std::env;
 use std::time::{Duration, Instant};
 
 use operator_run::cluster::{Cluster, Direction, Fault, FaultKind, compose};
@@ -8,6 +7,10 @@ use operator_run::reading::NodeName;
 use operator_run::units::{Size, Span};
 use tokio_util::sync::CancellationToken;
 
+use super::beside::{
+    address, agents, beside, beside_with, connects, connects_with, container, engine_image, said_dialling, took,
+    took_with,
+};
 use super::engine::{Engine, docker, remove_all_of, try_docker};
 use super::library::{in_own_process, plan};
 use super::program::{Call, Folder, PATIENCE};
@@ -120,6 +123,28 @@ fn a_delay_makes_round_trips_longer() {
             heal(run, cluster, &fault).await;
             assert!(took(run, "etcd1", "etcd0") < Duration::from_millis(100));
         }
+    });
+}
+
+#[test]
+fn a_delay_that_ends_too_early_is_set_again() {
+    on_a_cluster("network::a_delay_that_ends_too_early_is_set_again", async |run, cluster| {
+        let by = Span(Duration::from_millis(300));
+        let fault = Fault::new(FaultKind::Delay { by, jitter: None }, "etcd0".into());
+        bite(cluster, &fault).await;
+        // What holds the packets back, whichever it is.
+        let end = "[[ -e /tmp/delayer ]] && kill -9 $(</tmp/delayer) || tc qdisc del dev eth0 root";
+        let first = agents(run);
+        docker(&["exec", &first, "bash", "-c", end]);
+        let again = async {
+            while agents(run) == first || agents(run).is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, again).await.unwrap();
+        bite(cluster, &fault).await;
+        assert!(took(run, "etcd1", "etcd0") > Duration::from_millis(250));
+        heal(run, cluster, &fault).await;
     });
 }
 
@@ -322,67 +347,6 @@ async fn heal(run: &str, cluster: &dyn Cluster, fault: &Fault) {
         cluster.heal(&fault.undo()).await.unwrap();
         assert_eq!(agents(run), "");
     }
-}
-
-fn agents(run: &str) -> String {
-    let run = format!("label=operator-run.run={run}");
-    docker(&["ps", "--all", "--quiet", "--filter", &run, "--filter", "label=operator-run.agent"])
-}
-
-fn container(run: &str, node: &str) -> String {
-    let (run, node) = (format!("label=operator-run.run={run}"), format!("label=operator-run.node={node}"));
-    docker(&["ps", "--all", "--quiet", "--filter", &run, "--filter", &node])
-}
-
-/// The address of a node.
-fn address(run: &str, node: &str) -> String {
-    let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-    docker(&["inspect", "--format", format, &container(run, node)])
-}
-
-/// What a command prints in the network of a node.
-fn beside(run: &str, node: &str, options: &[&str], command: &str) -> String {
-    let image = env::var("OPERATOR_RUN_NETTOOLS_IMAGE").unwrap();
-    beside_with(&image, run, node, options, command)
-}
-
-fn beside_with(image: &str, run: &str, node: &str, options: &[&str], command: &str) -> String {
-    let (network, label) = (format!("container:{}", container(run, node)), format!("operator-run.run={run}"));
-    let start = ["run", "--rm", "--network", &network, "--label", &label, "--cap-add", "NET_ADMIN"];
-    docker(&[&start, options, &[image, "bash", "-c", command]].concat())
-}
-
-/// Whether a node can be connected to from the network of another.
-fn connects(run: &str, from: &str, to: &str) -> bool {
-    connects_with(&env::var("OPERATOR_RUN_NETTOOLS_IMAGE").unwrap(), run, from, to)
-}
-
-/// What bash says of a connection from the network of a node to another.
-fn said_dialling(run: &str, from: &str, to: &str) -> String {
-    let dial = format!("timeout 2 bash -c 'exec 3<>/dev/tcp/{}/2380' 2>&1 || true", address(run, to));
-    beside(run, from, &[], &dial)
-}
-
-/// How long a connection from the network of a node to another takes.
-fn took(run: &str, from: &str, to: &str) -> Duration {
-    took_with(&env::var("OPERATOR_RUN_NETTOOLS_IMAGE").unwrap(), run, from, to)
-}
-
-fn took_with(image: &str, run: &str, from: &str, to: &str) -> Duration {
-    let dial = format!(
-        "begun=$EPOCHREALTIME; exec 3<>/dev/tcp/{}/2380 && echo $((${{EPOCHREALTIME/./}} - ${{begun/./}}))",
-        address(run, to)
-    );
-    Duration::from_micros(beside_with(image, run, from, &[], &dial).parse().unwrap())
-}
-
-fn connects_with(image: &str, run: &str, from: &str, to: &str) -> bool {
-    let dial = format!("timeout 2 bash -c 'exec 3<>/dev/tcp/{}/2380' && echo open || true", address(run, to));
-    beside_with(image, run, from, &[], &dial).contains("open")
-}
-
-fn engine_image(engine: &Engine) -> String {
-    engine.images().find(|(name, _)| *name == "OPERATOR_RUN_NETTOOLS_IMAGE").unwrap().1.to_owned()
 }
 
 /// How many of fifty connections from a peer to `etcd0` are not there before a lost packet is sent again.

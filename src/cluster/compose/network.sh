@@ -29,8 +29,8 @@ delay() {
   done
 } 2>&1
 
-# keep_delay: fails if the program has ended
-keep_delay() { [[ ! -e /tmp/delayer ]] || kill -0 "$(</tmp/delayer)"; }
+# keep_delay: fails if nothing delays any more
+keep_delay() { if [[ -e /tmp/delayer ]]; then kill -0 "$(</tmp/delayer)"; else [[ $(tc qdisc show) == *' de1a: '* ]]; fi; }
 
 end_delay() {
   local family
@@ -48,6 +48,8 @@ limit() {
     tc qdisc add dev "$link" root handle b4d0: tbf rate "$1bps" burst "$2b" latency 400ms || return
   done
 }
+
+keep_limit() { [[ $(tc qdisc show) == *' b4d0: '* ]]; }
 
 end_limit() { remove_discipline b4d0:; }
 

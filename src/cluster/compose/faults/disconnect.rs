@@ -53,10 +53,8 @@ pub(super) async fn reconnect(
     for (network, connection) in before.iter().filter(|(network, _)| !now.contains_key(*network)) {
         let connected = connect(container, network, connection, Some(connection.address.clone())).await;
         let connected = match connected {
-            // A network without a subnet of the user's own takes no wishes: the engine gives the next address.
-            Err(error) if error.to_string().contains("user configured subnets") => {
-                connect(container, network, connection, None).await
-            }
+            // A network without a subnet of the user's own takes no wishes: the engine gives the lowest free address.
+            Err(_) => connect(container, network, connection, None).await,
             outcome => outcome,
         };
         connected.map_err(|error| container.failed(doing, &error))?;

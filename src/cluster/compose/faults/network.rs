@@ -142,6 +142,8 @@ async fn look_after(
     if !moved && setting.agent.renew().await.is_ok() {
         return Ok(setting.ended.clone());
     }
+    // An agent that is still there would take away, at its end, what the next one has set in the same network.
+    agent::dismiss(engine, &rules::name(fault)).await?;
     *setting = set(engine, fault, peers).await?;
     let deadline = tokio::time::Instant::now() + WORKS_WITHIN;
     loop {

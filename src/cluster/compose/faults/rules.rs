@@ -35,7 +35,7 @@ pub(super) fn means(fault: &Fault, peers: &[IpAddr]) -> Option<Means> {
         }),
         FaultKind::LimitBandwidth { to } => Some(Means {
             set: format!("limit {} {}", to.0, burst(to.0)),
-            renew: "true".to_owned(),
+            renew: "keep_limit".to_owned(),
             remove: "end_limit".to_owned(),
         }),
         _ => {

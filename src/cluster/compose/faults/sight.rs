@@ -13,7 +13,7 @@ use crate::cluster::{ClusterError, Fault, FaultKind};
 /// packet again (`TCP_TIMEOUT_INIT`, 1 s), so that one lost packet is seen.
 const CONNECTS_WITHIN: &str = "0.9";
 /// The same where packets come late, in seconds: shorter than an agent may take to answer.
-const CONNECTS_LATE_WITHIN: &str = "10";
+const CONNECTS_LATE_WITHIN: u64 = 10;
 /// How many connections are tried at a time to see that some packets are lost.
 const TRIES_OF_LOSS: usize = 20;
 /// How many connections are timed at a time.
@@ -84,6 +84,7 @@ pub(super) async fn missing_effect(
         }
         FaultKind::Delay { by, .. } => match round_trip(agent, first).await? {
             Some(took) if took < by.0 * 3 / 4 => Some(format!("{first} answered within {took:?}")),
+            None if by.0.as_secs() < CONNECTS_LATE_WITHIN => Some(format!("{first} does not answer at all")),
             _ => None,
         },
         FaultKind::LimitBandwidth { to } => {
@@ -112,7 +113,7 @@ async fn dial(agent: &Agent, endpoints: &[String], within: &str) -> Result<Vec<A
 
 /// How long a connection to an endpoint takes, the median of some; none if most are not there in time.
 async fn round_trip(agent: &Agent, endpoint: &str) -> Result<Option<Duration>, ClusterError> {
-    let answers = dial(agent, &vec![endpoint.to_owned(); TRIES_OF_DELAY], CONNECTS_LATE_WITHIN).await?;
+    let answers = dial(agent, &vec![endpoint.to_owned(); TRIES_OF_DELAY], &CONNECTS_LATE_WITHIN.to_string()).await?;
     let mut took: Vec<Duration> = answers.into_iter().filter(|answer| answer.open).map(|answer| answer.took).collect();
     took.sort();
     Ok(took.get(TRIES_OF_DELAY / 2).copied())
