@@ -13,7 +13,7 @@ use super::beside::{
 };
 use super::engine::{Engine, docker, remove_all_of, try_docker};
 use super::library::{in_own_process, plan};
-use super::program::{Call, Folder, PATIENCE};
+use super::program::{Call, Folder, PATIENCE, clean};
 use operator_run::run::Plan;
 
 /// How long the kernel keeps rules that nobody renews, and as much again for a busy machine.
@@ -293,6 +293,25 @@ fn a_limit_of_bandwidth_ends_when_the_runner_is_killed() {
     ends_with_the_runner("limit_bandwidth: { target: { node: etcd0 }, to: 100KB }", |image, run| {
         beside_with(image, run, "etcd0", &[], "tc qdisc show").contains("tbf")
     });
+}
+
+#[test]
+fn what_a_killed_runner_has_done_is_undone_by_another_process() {
+    let Some(engine) = Engine::find() else { return };
+    let disconnect = "disconnect: { target: { node: etcd0 } }";
+    let two =
+        "delay: { target: { node: etcd0 }, by: 300ms }\n  - partition: { target: { node: etcd0 }, from: [etcd1] }";
+    for (faults, count) in [(disconnect, "1 fault"), (two, "2 faults")] {
+        let folder = Folder::new();
+        let scenario = folder.scenario_with("kill: { target: { role: etcd, pick: leader } }", faults);
+        let mut running = Call::new(&engine, &folder, scenario).start();
+        for _ in faults.lines() {
+            running.wait_for("fault ");
+        }
+        running.kill();
+        clean(&engine, &folder, &[]).assert_says(&[&format!("healed and removed {count}")]);
+        folder.assert_nothing_left();
+    }
 }
 
 /// Kills a runner that has done a fault; then nothing of it may act any more, with nobody's help.
