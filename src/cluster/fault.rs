@@ -380,39 +380,4 @@ impl fmt::Display for Undo {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fault_and_its_undo_are_kept_whole() {
-        let from = vec!["tikv2".into()];
-        let faults = [
-            Fault::new(FaultKind::KILL, "tikv0".into()),
-            Fault::new(FaultKind::Partition { from, direction: Direction::In }, "tikv0".into()),
-            Fault::new(FaultKind::ShiftClock { by: Shift(jiff::SignedDuration::from_secs(-5)) }, "pd0".into()),
-            Fault::of_cluster(FaultKind::HaltScheduling),
-            Fault::of_cluster(FaultKind::SplitRegions { count: 200 }),
-        ];
-        for fault in faults {
-            let text = serde_json::to_string(&(&fault, fault.undo())).unwrap();
-            assert_eq!(serde_json::from_str::<(Fault, Undo)>(&text).unwrap(), (fault.clone(), fault.undo()), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_older_journal_is_understood() {
-        let node = || "tikv0".into();
-        assert_eq!(
-            serde_json::from_str::<Fault>(r#"{"kind":"kill","node":"tikv0"}"#).unwrap(),
-            Fault::new(FaultKind::KILL, node())
-        );
-        assert_eq!(
-            serde_json::from_str::<Undo>(r#"{"start":{"node":"tikv0"}}"#).unwrap(),
-            Undo::Start { node: node() }
-        );
-        assert_eq!(
-            serde_json::from_str::<Undo>(r#"{"resume":{"node":"tikv0"}}"#).unwrap(),
-            Undo::Resume { node: node() }
-        );
-    }
-}
+mod tests;
