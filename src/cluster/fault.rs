@@ -1,5 +1,6 @@
 //! What can be done to a cluster, and how it is undone.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -61,12 +62,29 @@ pub enum FaultKind {
     Delay {
         /// So much.
         by: Span,
+        /// And up to so much more or less, each packet by another amount; none stands for always the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        jitter: Option<Span>,
     },
     /// Some of the packets that it sends or that are sent to it are lost.
     Loss {
         /// So many of a hundred.
         percent: u8,
     },
+    /// It sends no more in a second.
+    LimitBandwidth {
+        /// Than so much.
+        to: Size,
+    },
+    /// TCP connections between it and others are reset, those that are there and new ones.
+    Reset {
+        /// The others; none stands for all other nodes and the observer.
+        from: Vec<NodeName>,
+    },
+    /// What it asks the resolver of names is lost.
+    DnsFailure,
+    /// Its container is taken out of all its networks.
+    Disconnect,
     /// Every write to its disk takes longer.
     SlowDisk {
         /// So much.
@@ -138,6 +156,10 @@ impl FaultKind {
             Self::Partition { .. } => "partition",
             Self::Delay { .. } => "delay",
             Self::Loss { .. } => "loss",
+            Self::LimitBandwidth { .. } => "limit_bandwidth",
+            Self::Reset { .. } => "reset",
+            Self::DnsFailure => "dns_failure",
+            Self::Disconnect => "disconnect",
             Self::SlowDisk { .. } => "slow_disk",
             Self::FillDisk { .. } => "fill_disk",
             Self::LimitCpu { .. } => "limit_cpu",
@@ -154,24 +176,40 @@ impl FaultKind {
     /// The backends that can do it.
     #[must_use]
     pub fn backends(&self) -> &'static [Backend] {
-        use FaultKind::{Exec, Flap, Freeze, Kill, LimitCpu, LimitMemory, Pause, Restart, Stop};
+        use FaultKind::{Delay, Disconnect, DnsFailure, Exec, LimitBandwidth, Loss, Partition, Reset};
+        use FaultKind::{Flap, Freeze, Kill, LimitCpu, LimitMemory, Pause, Restart, Stop};
         match self {
-            Kill { .. } | Stop | Pause | Freeze | Restart | Flap { .. } | LimitCpu { .. } | LimitMemory { .. } => {
-                &[Backend::Embedded, Backend::Compose]
+            Kill { .. }
+            | Stop
+            | Pause
+            | Freeze
+            | Restart
+            | Flap { .. }
+            | LimitCpu { .. }
+            | LimitMemory { .. }
+            | Partition { .. }
+            | Loss { .. }
+            | Delay { jitter: None, .. } => &[Backend::Embedded, Backend::Compose],
+            Delay { .. } | LimitBandwidth { .. } | Reset { .. } | DnsFailure | Disconnect | Exec { .. } => {
+                &[Backend::Compose]
             }
-            Self::Partition { .. } | Self::Loss { .. } => &[Backend::Embedded, Backend::Compose],
-            Exec { .. } => &[Backend::Compose],
             _ => &[Backend::Embedded],
         }
     }
 
-    /// Why containers cannot do it, where that is not for want of a hand.
+    /// Why a backend cannot do it, where that is not for want of a hand.
     #[must_use]
-    pub fn why_not_in_containers(&self) -> Option<&'static str> {
-        matches!(self, Self::ShiftClock { .. }).then_some(
-            "containers share the machine's clock; libfaketime has no effect on Go programs (PD, etcd), and with TiKV it was \
-             never tried",
-        )
+    pub fn why_not(&self, backend: Backend) -> Option<&'static str> {
+        match (self, backend) {
+            (Self::ShiftClock { .. }, Backend::Compose) => Some(
+                "containers share the machine's clock; libfaketime has no effect on Go programs (PD, etcd), and with TiKV \
+                 it was never tried",
+            ),
+            (Self::Delay { jitter: Some(_), .. }, Backend::Embedded) => {
+                Some("the model delays all packets alike: leave `jitter` out")
+            }
+            _ => None,
+        }
     }
 
     /// Whether it can only be done to a node that keeps data.
@@ -263,6 +301,13 @@ pub enum Undo {
         /// What was done.
         fault: Fault,
     },
+    /// Connect the node's container to its networks again.
+    Reconnect {
+        /// The node.
+        node: NodeName,
+        /// The networks before the fault, by name.
+        before: BTreeMap<String, Connection>,
+    },
     /// Give the node's container its processors back.
     RestoreCpu {
         /// The node.
@@ -277,6 +322,15 @@ pub enum Undo {
         /// The limits before the fault.
         before: MemoryLimits,
     },
+}
+
+/// How a container is connected to a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// Its address there.
+    pub address: String,
+    /// The names by which others find it there.
+    pub aliases: Vec<String>,
 }
 
 /// How much of the processors a container may use, as the Engine's API has it; what is not above 0 is no limit.
@@ -304,6 +358,7 @@ impl fmt::Display for Undo {
         let fault = match self {
             Self::Start { node } => return write!(formatter, "{node} was started again"),
             Self::Resume { node } => return write!(formatter, "{node} goes on"),
+            Self::Reconnect { node, .. } => return write!(formatter, "{node} is in its networks again"),
             Self::RestoreCpu { node, .. } => return write!(formatter, "{node} has its processors back"),
             Self::RestoreMemory { node, .. } => return write!(formatter, "{node} has its memory back"),
             Self::Lift { fault } => fault,
@@ -311,7 +366,11 @@ impl fmt::Display for Undo {
         let node = fault.node.as_ref().map_or("the cluster", NodeName::as_str);
         match fault.kind {
             FaultKind::Partition { .. } => write!(formatter, "{node} was connected again"),
-            FaultKind::Delay { .. } | FaultKind::Loss { .. } => write!(formatter, "the network of {node} is as before"),
+            FaultKind::Delay { .. } | FaultKind::Loss { .. } | FaultKind::LimitBandwidth { .. } => {
+                write!(formatter, "the network of {node} is as before")
+            }
+            FaultKind::Reset { .. } => write!(formatter, "{node} can be connected to again"),
+            FaultKind::DnsFailure => write!(formatter, "{node} finds names again"),
             FaultKind::Freeze => write!(formatter, "{node} goes on"),
             FaultKind::Exec { .. } => write!(formatter, "on {node}, what undoes the command was run"),
             FaultKind::SlowDisk { .. } | FaultKind::FillDisk { .. } => {
@@ -328,39 +387,4 @@ impl fmt::Display for Undo {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fault_and_its_undo_are_kept_whole() {
-        let from = vec!["tikv2".into()];
-        let faults = [
-            Fault::new(FaultKind::KILL, "tikv0".into()),
-            Fault::new(FaultKind::Partition { from, direction: Direction::In }, "tikv0".into()),
-            Fault::new(FaultKind::ShiftClock { by: Shift(jiff::SignedDuration::from_secs(-5)) }, "pd0".into()),
-            Fault::of_cluster(FaultKind::HaltScheduling),
-            Fault::of_cluster(FaultKind::SplitRegions { count: 200 }),
-        ];
-        for fault in faults {
-            let text = serde_json::to_string(&(&fault, fault.undo())).unwrap();
-            assert_eq!(serde_json::from_str::<(Fault, Undo)>(&text).unwrap(), (fault.clone(), fault.undo()), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_older_journal_is_understood() {
-        let node = || "tikv0".into();
-        assert_eq!(
-            serde_json::from_str::<Fault>(r#"{"kind":"kill","node":"tikv0"}"#).unwrap(),
-            Fault::new(FaultKind::KILL, node())
-        );
-        assert_eq!(
-            serde_json::from_str::<Undo>(r#"{"start":{"node":"tikv0"}}"#).unwrap(),
-            Undo::Start { node: node() }
-        );
-        assert_eq!(
-            serde_json::from_str::<Undo>(r#"{"resume":{"node":"tikv0"}}"#).unwrap(),
-            Undo::Resume { node: node() }
-        );
-    }
-}
+mod tests;

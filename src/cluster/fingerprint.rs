@@ -17,7 +17,7 @@ pub struct Fingerprint {
 
 impl Fingerprint {
     /// Adds what only a fault changes.
-    pub(super) fn add(&mut self, node: &NodeName, name: impl Into<String>, value: impl Into<String>) {
+    pub(in crate::cluster) fn add(&mut self, node: &NodeName, name: impl Into<String>, value: impl Into<String>) {
         self.lasting.insert((node.clone(), name.into()), value.into());
     }
 

@@ -23,7 +23,7 @@ use crate::clock::{Clock, Interrupted};
 use crate::http::Http;
 use crate::reading::NodeName;
 
-pub use fault::{CpuLimits, Direction, Fault, FaultKind, MemoryLimits, Undo};
+pub use fault::{Connection, CpuLimits, Direction, Fault, FaultKind, MemoryLimits, Undo};
 pub use fingerprint::Fingerprint;
 pub use signal::Signal;
 

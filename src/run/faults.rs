@@ -124,17 +124,16 @@ impl Pipeline<'_> {
         let nodes = self.cluster.nodes();
         let picked = self.latest.as_ref().and_then(|latest| pick(target, nodes, latest, self.plan.cluster.seed));
         let picked = picked.ok_or_else(|| RunError::NoTarget(format!("{target:?}")))?;
-        let kind = match kind {
-            FaultKind::Partition { from, direction } if !from.is_empty() => {
-                let targets: Vec<NodeName> = picked.iter().map(|(node, _)| node.clone()).collect();
-                let others = others(from, &targets, nodes);
-                if others.is_empty() {
-                    return Err(RunError::NoTarget("nobody is left to be cut off from".to_owned()));
-                }
-                FaultKind::Partition { from: others, direction: *direction }
+        let mut kind = kind.clone();
+        if let FaultKind::Partition { from, .. } | FaultKind::Reset { from } = &mut kind
+            && !from.is_empty()
+        {
+            let targets: Vec<NodeName> = picked.iter().map(|(node, _)| node.clone()).collect();
+            *from = others(from, &targets, nodes);
+            if from.is_empty() {
+                return Err(RunError::NoTarget("nobody is left to be cut off from".to_owned()));
             }
-            kind => kind.clone(),
-        };
+        }
         Ok(picked.into_iter().map(|(node, how)| (Fault::new(kind.clone(), node), how)).collect())
     }
 

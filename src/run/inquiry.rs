@@ -120,6 +120,7 @@ fn words_for(kind: &FaultKind) -> Vec<String> {
         FaultKind::Flap { .. } => "flapping",
         FaultKind::Partition { .. } => "partitioned",
         FaultKind::Delay { .. } => "delayed",
+        FaultKind::Disconnect => "disconnected",
         FaultKind::HaltScheduling => "halted",
         _ => "injected",
     };

@@ -37,10 +37,22 @@ pub struct FaultEntry {
     pub partition: Option<Partition>,
     /// Every packet that a node sends comes later.
     #[serde(default)]
-    pub delay: Option<Slower>,
+    pub delay: Option<Delay>,
     /// Some of the packets that a node sends, or that are sent to it, are lost.
     #[serde(default)]
     pub loss: Option<Loss>,
+    /// A node sends only so much in a second; what is more waits, and what waits too long is lost.
+    #[serde(default)]
+    pub limit_bandwidth: Option<LimitBandwidth>,
+    /// TCP connections between a node and others are reset, as by a firewall that refuses them.
+    #[serde(default)]
+    pub reset: Option<Reset>,
+    /// What a node asks the resolver of names is lost.
+    #[serde(default)]
+    pub dns_failure: Option<ToNode>,
+    /// A node's container is taken out of all its networks; afterwards it is there again with its address and names.
+    #[serde(default)]
+    pub disconnect: Option<ToNode>,
     /// Every write to the disk of a node takes longer.
     #[serde(default)]
     pub slow_disk: Option<Slower>,
@@ -105,8 +117,12 @@ impl FaultEntry {
             act(self.partition.as_ref(), |to| {
                 (FaultKind::Partition { from: to.from.clone(), direction: to.direction }, &to.target)
             }),
-            act(self.delay.as_ref(), |to| (FaultKind::Delay { by: to.by }, &to.target)),
+            act(self.delay.as_ref(), |to| (FaultKind::Delay { by: to.by, jitter: to.jitter }, &to.target)),
             act(self.loss.as_ref(), |to| (FaultKind::Loss { percent: to.percent }, &to.target)),
+            act(self.limit_bandwidth.as_ref(), |to| (FaultKind::LimitBandwidth { to: to.to }, &to.target)),
+            act(self.reset.as_ref(), |to| (FaultKind::Reset { from: to.from.clone() }, &to.target)),
+            act(self.dns_failure.as_ref(), |to| (FaultKind::DnsFailure, &to.target)),
+            act(self.disconnect.as_ref(), |to| (FaultKind::Disconnect, &to.target)),
             act(self.slow_disk.as_ref(), |to| (FaultKind::SlowDisk { by: to.by }, &to.target)),
             act(self.fill_disk.as_ref(), |to| (FaultKind::FillDisk { leave: to.leave }, &to.target)),
             act(self.limit_cpu.as_ref(), |to| (FaultKind::LimitCpu { cores: to.cores }, &to.target)),
@@ -172,6 +188,41 @@ pub struct Partition {
     /// Which of its packets are lost: `in`, those that are sent to it; `out`, those that it sends; or `both`.
     #[serde(default)]
     pub direction: Direction,
+}
+
+/// A node that is far away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Delay {
+    /// Which node.
+    pub target: Target,
+    /// How much later a packet comes.
+    pub by: Span,
+    /// Up to how much more or less than that it is, each packet by another amount; always the same if it is not said. In
+    /// containers only.
+    #[serde(default)]
+    pub jitter: Option<Span>,
+}
+
+/// A node with a narrow link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitBandwidth {
+    /// Which node.
+    pub target: Target,
+    /// How much it sends in a second.
+    pub to: Size,
+}
+
+/// A node whose connections are reset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reset {
+    /// Which node.
+    pub target: Target,
+    /// Those to which nodes or roles; if it is not said, those to all other nodes and the observer.
+    #[serde(default)]
+    pub from: Vec<NodeName>,
 }
 
 /// A node for which something takes longer.

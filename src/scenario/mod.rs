@@ -63,7 +63,7 @@ impl Loaded {
             .filter(|(kind, _)| !kind.backends().contains(&backend))
             .map(|(kind, place)| {
                 let can: Vec<String> = kind.backends().iter().map(ToString::to_string).collect();
-                let why = kind.why_not_in_containers().filter(|_| backend == Backend::Compose);
+                let why = kind.why_not(backend);
                 let message = format!("the backend {backend} cannot do `{}`", kind.key());
                 let help = format!("it can be done on {}", can.join(" and "));
                 Mistake::new(place, message).help(why.map_or(help.clone(), |why| format!("{help}: {why}")))

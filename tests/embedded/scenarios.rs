@@ -69,6 +69,16 @@ fn a_fault_that_the_backend_cannot_do_is_refused_with_its_line() {
         assert!(said.contains(expected), "{said}");
     }
     assert!(!said.contains("`kill`"), "{said}");
+    for (fault, expected) in [
+        ("delay: { target: { node: tikv0 }, by: 1s, jitter: 1ms }", "the model delays all packets alike"),
+        ("limit_bandwidth: { target: { node: tikv0 }, to: 1MB }", "it can be done on compose"),
+        ("reset: { target: { node: tikv0 } }", "it can be done on compose"),
+        ("dns_failure: { target: { node: tikv0 } }", "it can be done on compose"),
+        ("disconnect: { target: { node: tikv0 } }", "it can be done on compose"),
+    ] {
+        let said = refusal("tikv", &format!("  - {fault}\n"));
+        assert!(said.contains("the backend embedded cannot do") && said.contains(expected), "{said}");
+    }
 }
 
 #[test]

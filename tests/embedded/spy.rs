@@ -178,7 +178,7 @@ impl Cluster for SpyCluster {
             Undo::Start { node } => format!("start {node}"),
             Undo::Resume { node } => format!("resume {node}"),
             Undo::Lift { fault } => format!("lift {fault}"),
-            Undo::RestoreCpu { .. } | Undo::RestoreMemory { .. } => undo.to_string(),
+            Undo::RestoreCpu { .. } | Undo::RestoreMemory { .. } | Undo::Reconnect { .. } => undo.to_string(),
         };
         self.call(call, Broken::Heal)?;
         if self.spy.broken == Broken::HealLeaks {

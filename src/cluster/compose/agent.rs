@@ -11,7 +11,7 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as DockerError;
-use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::models::{ContainerCreateBody, ContainerSummary, HostConfig};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder,
     RemoveContainerOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
@@ -25,11 +25,14 @@ use super::{ClusterError, Engine, RUN_LABEL, engine_error, run_filter};
 
 /// Names the image of the agents.
 const IMAGE_VARIABLE: &str = "OPERATOR_RUN_NETTOOLS_IMAGE";
-/// The image where nothing is said: it has bash, ip, nft, iptables, ps and nsenter.
+/// The image where nothing is said: it has bash, ip, tc, nft, iptables, ps, nsenter and Python.
 const USUAL_IMAGE: &str = "nicolaka/netshoot:v0.13";
 /// The label of an agent, with what it is for.
 const AGENT_LABEL: &str = "operator-run.agent";
-const SCRIPT: &str = include_str!("agent.sh");
+const SCRIPT: &str = concat!(include_str!("network.sh"), include_str!("agent.sh"));
+/// The programs that the script calls by these names.
+const PROGRAMS: [&str; 2] =
+    [concat!("DELAYER=", include_str!("delayer.py")), concat!("SENDER=", include_str!("sender.py"))];
 
 /// How long an agent, and what it has set in the kernel, outlives the last sign of life.
 pub(super) const LEASE: Duration = Duration::from_secs(10);
@@ -222,6 +225,7 @@ fn create_body(run: &str, image: String, post: &Post<'_>) -> ContainerCreateBody
         image: Some(image),
         entrypoint: Some(Vec::new()),
         cmd: Some(command.to_vec()),
+        env: Some(PROGRAMS.map(str::to_owned).to_vec()),
         labels: Some(labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into()),
         user: Some("0:0".to_owned()),
         open_stdin: Some(true),
@@ -251,17 +255,31 @@ async fn ensure_image(docker: &Docker, image: &str) -> Result<(), ClusterError> 
 
 /// Ends the agents of a purpose, also those that another process has started: each undoes what it did.
 pub(super) async fn dismiss(engine: &Engine, purpose: &str) -> Result<(), ClusterError> {
-    let Engine { docker, run } = engine;
-    let labels = vec![run_filter(run), format!("{AGENT_LABEL}={purpose}")];
-    let filters = HashMap::from([("label", labels)]);
-    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+    let docker = &engine.docker;
     let failed = |error: DockerError| engine_error(&format!("ending the agents of {purpose}"), &error);
-    for id in docker.list_containers(Some(options)).await.map_err(failed)?.into_iter().filter_map(|one| one.id) {
+    for id in list(engine, &format!("{AGENT_LABEL}={purpose}")).await?.into_iter().filter_map(|one| one.id) {
         let options = StopContainerOptionsBuilder::default().t(STOPS_WITHIN_SECONDS).build();
         unless_gone(docker.stop_container(&id, Some(options)).await).map_err(failed)?;
         wait_until_removed(docker, &id).await?;
     }
     Ok(())
+}
+
+/// Whether agents are at work in the network of some container of the run.
+pub(super) async fn any_in_network(engine: &Engine) -> Result<bool, ClusterError> {
+    let in_network = |agent: ContainerSummary| {
+        let mode = agent.host_config.and_then(|config| config.network_mode);
+        mode.is_some_and(|mode| mode.starts_with("container:"))
+    };
+    Ok(list(engine, AGENT_LABEL).await?.into_iter().any(in_network))
+}
+
+/// The agents of a run that carry a label.
+async fn list(engine: &Engine, label: &str) -> Result<Vec<ContainerSummary>, ClusterError> {
+    let filters = HashMap::from([("label", vec![run_filter(&engine.run), label.to_owned()])]);
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+    let listed = engine.docker.list_containers(Some(options)).await;
+    listed.map_err(|error| engine_error("looking for agents", &error))
 }
 
 /// Waits for the engine to remove an agent that ends, and removes it if that does not happen.

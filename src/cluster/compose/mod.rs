@@ -298,7 +298,9 @@ impl Cluster for ComposeCluster {
     }
 
     async fn fingerprint(&self) -> Result<Fingerprint, ClusterError> {
-        fingerprint::take(&self.engine, &self.nodes).await
+        let mut fingerprint = fingerprint::take(&self.engine, &self.nodes).await?;
+        self.faults.add_marks(&mut fingerprint).await?;
+        Ok(fingerprint)
     }
 
     async fn logs(&self, since: Timestamp) -> Result<Vec<LogLine>, ClusterError> {

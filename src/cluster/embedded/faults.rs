@@ -71,7 +71,7 @@ pub(super) fn inject(model: &mut Model, fault: &Fault) -> Result<(), ClusterErro
             let others = places(model, from)?;
             model.separate(place, &others, *direction == Direction::In);
         }
-        FaultKind::Delay { by } => set_path(model, place, Path { delay: by.0, ..path(model, place) }),
+        FaultKind::Delay { by, .. } => set_path(model, place, Path { delay: by.0, ..path(model, place) }),
         FaultKind::Loss { percent } => {
             set_path(model, place, Path { loss: f64::from(*percent) / 100.0, ..path(model, place) });
         }
@@ -226,7 +226,7 @@ pub(super) fn heal(model: &mut Model, undo: &Undo) -> Result<(), ClusterError> {
             model.resume(place);
         }
         Undo::Lift { fault } => lift(model, fault)?,
-        Undo::RestoreCpu { .. } | Undo::RestoreMemory { .. } => {
+        Undo::RestoreCpu { .. } | Undo::RestoreMemory { .. } | Undo::Reconnect { .. } => {
             return Err(ClusterError::environment(undo.to_string(), "the model has no containers", ""));
         }
     }

@@ -1,11 +1,16 @@
 //! Checks what is said of faults: their kinds, amounts and targets.
 
+use std::ops::RangeInclusive;
+
 use super::Checker;
 use crate::cluster::{Backend, FaultKind};
 use crate::reading::NodeName;
 use crate::scenario::entry::{FaultEntry, Pick, Target};
 use crate::scenario::tree::Step;
 use crate::subject::{Leads, Role};
+
+/// How much a limited link may carry in a second: a packet is to pass, and what a machine reaches by itself is no limit.
+const LINKS: RangeInclusive<u64> = 10_000..=100_000_000;
 
 impl Checker<'_> {
     pub(super) fn fault(&mut self, index: usize, entry: &FaultEntry) {
@@ -44,14 +49,20 @@ impl Checker<'_> {
         let nothing = match kind {
             FaultKind::Flap { up, .. } if up.0.is_zero() => "up",
             FaultKind::Flap { down, .. } if down.0.is_zero() => "down",
-            FaultKind::Delay { by } | FaultKind::SlowDisk { by } if by.0.is_zero() => "by",
+            FaultKind::Delay { by, .. } | FaultKind::SlowDisk { by } if by.0.is_zero() => "by",
+            FaultKind::Delay { by, jitter: Some(jitter) } if jitter.0 > by.0 => {
+                return self.say(&inner("jitter"), format!("no packet can come more than {by} earlier"), "");
+            }
             FaultKind::ShiftClock { by } if by.0.is_zero() => "by",
             FaultKind::LimitCpu { cores } if *cores <= 0.0 => "cores",
             FaultKind::LimitMemory { to } if to.0 == 0 => "to",
+            FaultKind::LimitBandwidth { to } if !LINKS.contains(&to.0) => {
+                return self.say(&inner("to"), "a link can be limited to 10KB to 100MB in a second", "");
+            }
             FaultKind::HotKey { rate } if rate.0 == 0 => "rate",
             FaultKind::LogLine { text } if text.trim().is_empty() => "text",
             FaultKind::Exec { command, .. } if command.is_empty() => "command",
-            FaultKind::Partition { from, .. } => return self.others(&inner("from"), from),
+            FaultKind::Partition { from, .. } | FaultKind::Reset { from } => return self.others(&inner("from"), from),
             _ => return,
         };
         self.say(&inner(nothing), format!("the `{nothing}` of `{}` must be more than nothing", kind.key()), "");

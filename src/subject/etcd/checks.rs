@@ -9,6 +9,8 @@ const LEADER_CHANGES: f64 = 4.0;
 const FSYNC: f64 = 0.5;
 /// Seconds (etcd: contrib/mixin, `etcdHighCommitDurations`).
 const COMMIT: f64 = 0.25;
+/// Seconds: an operator's own.
+const CLIENT_LATENCY: f64 = 0.4;
 /// The share of its quota that the database may take (etcd: contrib/mixin, `etcdDatabaseQuotaLowSpace`).
 const QUOTA_SHARE: f64 = 0.95;
 /// Log entries: a member with more to apply refuses proposals (`etcd:server/etcdserver/v3_server.go`,
@@ -33,6 +35,10 @@ pub(super) fn fsync(observation: &Observation, node: &NodeName) -> Finding {
 
 pub(super) fn commit(observation: &Observation, node: &NodeName) -> Finding {
     at_most(observation, node, "commit_p99", COMMIT, " s")
+}
+
+pub(super) fn client_latency(observation: &Observation, node: &NodeName) -> Finding {
+    at_most(observation, node, "write_latency", CLIENT_LATENCY, " s")
 }
 
 pub(super) fn raft_lag(observation: &Observation, node: &NodeName) -> Finding {
@@ -118,11 +124,12 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_those_of_etcds_own_alerts() {
+    fn bounds_are_exceeded_by_what_is_above_them() {
         type Check = fn(&Observation, &NodeName) -> Finding;
-        let cases: [(Check, &str, f64); 4] = [
+        let cases: [(Check, &str, f64); 5] = [
             (fsync, "fsync_p99", 0.5),
             (commit, "commit_p99", 0.25),
+            (client_latency, "write_latency", 0.4),
             (raft_lag, "raft_lag", 5000.0),
             (leader_flapping, "leader_changes", 3.9),
         ];

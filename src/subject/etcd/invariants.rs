@@ -83,6 +83,15 @@ pub(super) const INVARIANTS: &[Invariant] = &[
         grace: ELECTION,
         check: checks::raft_lag,
     },
+    // The alert etcdGRPCRequestsSlow has 0.15 s, which a busy machine exceeds without a fault.
+    Invariant {
+        name: "high_client_latency",
+        demands: "a client's write through the member takes at most 0.4 s",
+        roles: MEMBER,
+        required: false,
+        grace: Duration::from_secs(10),
+        check: checks::client_latency,
+    },
     Invariant {
         name: "client_errors",
         demands: "a member that answers its status API serves a client's write and read",

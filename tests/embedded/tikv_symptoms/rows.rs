@@ -253,7 +253,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "latency on one store",
-        faults: || vec![(FaultKind::Delay { by: span(300) }, Victim)],
+        faults: || vec![(FaultKind::Delay { by: span(300), jitter: None }, Victim)],
         signs: &[
             (Answer(Victim, -1), Some((0.0, 0.6))),
             (Answer(Store(0), 200), Some((0.0, 0.6))),
@@ -267,7 +267,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         name: "latency of several seconds",
-        faults: || vec![(FaultKind::Delay { by: span(5_000) }, Victim)],
+        faults: || vec![(FaultKind::Delay { by: span(5_000), jitter: None }, Victim)],
         signs: &[
             (Answer(Victim, -1), Some((0.0, 0.6))),
             (Line(PdLeader, "leader changed"), Some((5.0, 21.0))),

@@ -4,12 +4,14 @@
 //! setting that is there. What must be done inside a container's network is done by an [`Agent`](super::agent::Agent), which
 //! undoes it when the runner is gone.
 
+mod disconnect;
 mod exec;
 mod flap;
 mod limits;
 mod network;
 mod process;
 mod rules;
+mod sight;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use bollard::errors::Error as DockerError;
 use bollard::models::ContainerInspectResponse;
 use tokio::sync::Mutex;
 
-use super::super::{ClusterError, Fault, FaultKind, Undo};
+use super::super::{ClusterError, Fault, FaultKind, Fingerprint, Undo};
 use super::{Engine, engine_error};
 use crate::reading::NodeName;
 use flap::{Flapping, Rhythm};
@@ -73,16 +75,18 @@ impl<'a> Container<'a> {
 pub(super) struct Faults {
     engine: Engine,
     nodes: Vec<NodeName>,
-    /// The faults that this process keeps in force, by the names of their tables.
+    /// The faults that this process keeps in force, by the names of what they have set.
     kept: Mutex<BTreeMap<String, Kept>>,
     /// The nodes that this process lets come and go.
     flapping: Mutex<BTreeMap<NodeName, Flapping>>,
+    /// What was in the nodes' networks before the first fault of each: rules and disciplines.
+    marks: Mutex<BTreeMap<NodeName, String>>,
 }
 
 impl Faults {
     /// None yet, of a cluster with these nodes.
     pub(super) fn new(engine: Engine, nodes: Vec<NodeName>) -> Self {
-        Self { engine, nodes, kept: Mutex::default(), flapping: Mutex::default() }
+        Self { engine, nodes, kept: Mutex::default(), flapping: Mutex::default(), marks: Mutex::default() }
     }
 
     /// What will undo a fault, with what is to be put back.
@@ -91,6 +95,15 @@ impl Faults {
         match fault.kind() {
             FaultKind::LimitCpu { .. } => limits::undo_of_cpu(&container).await,
             FaultKind::LimitMemory { .. } => limits::undo_of_memory(&container).await,
+            FaultKind::Disconnect => disconnect::undo(&container).await,
+            _ if network::is_of_network(fault) => {
+                let mut marks = self.marks.lock().await;
+                if !marks.contains_key(container.node) {
+                    let before = network::marks(&self.engine, container.node).await?;
+                    marks.insert(container.node.clone(), before);
+                }
+                Ok(fault.undo())
+            }
             _ => Ok(fault.undo()),
         }
     }
@@ -100,12 +113,12 @@ impl Faults {
         let container = self.container(fault).await?;
         let node = container.node;
         match fault.kind() {
-            FaultKind::Partition { .. } | FaultKind::Loss { .. } => {
-                let (mut kept, table) = (self.kept.lock().await, rules::table(fault));
-                if kept.contains_key(&table) {
+            _ if network::is_of_network(fault) => {
+                let (mut kept, name) = (self.kept.lock().await, rules::name(fault));
+                if kept.contains_key(&name) {
                     return Err(ClusterError::environment(fault.to_string(), "it acts already", "name it only once"));
                 }
-                kept.insert(table, Kept::set(&self.engine, fault, self.peers(fault, node)).await?);
+                kept.insert(name, Kept::set(&self.engine, fault, self.peers(fault, node)).await?);
                 Ok(())
             }
             FaultKind::Flap { up, down, count } => {
@@ -116,6 +129,7 @@ impl Faults {
             }
             FaultKind::LimitCpu { cores } => limits::limit_cpu(&container, *cores).await,
             FaultKind::LimitMemory { to } => limits::limit_memory(&container, to.0).await,
+            FaultKind::Disconnect => disconnect::disconnect(&container).await,
             FaultKind::Exec { command, .. } => exec::inject(&container, command).await,
             _ => process::inject(&container, fault).await,
         }
@@ -126,12 +140,11 @@ impl Faults {
         let container = self.container(fault).await?;
         let not_done = || Some("it was not done".to_owned());
         match fault.kind() {
-            FaultKind::Partition { .. } | FaultKind::Loss { .. } => {
-                match self.kept.lock().await.get(&rules::table(fault)) {
-                    Some(kept) => kept.missing_effect(fault).await,
-                    None => Ok(not_done()),
-                }
-            }
+            _ if network::is_of_network(fault) => match self.kept.lock().await.get(&rules::name(fault)) {
+                Some(kept) => kept.missing_effect(fault).await,
+                None => Ok(not_done()),
+            },
+            FaultKind::Disconnect => disconnect::missing_effect(&self.engine, &container).await,
             FaultKind::Flap { .. } => {
                 let flapping = self.flapping.lock().await;
                 Ok(flapping.get(container.node).map_or_else(not_done, Flapping::missing_effect))
@@ -142,6 +155,18 @@ impl Faults {
             FaultKind::Exec { .. } => Ok(None),
             _ => process::missing_effect(&container, fault).await,
         }
+    }
+
+    /// Adds what is in the networks in which a fault was done and was not there before.
+    pub(super) async fn add_marks(&self, fingerprint: &mut Fingerprint) -> Result<(), ClusterError> {
+        for (node, before) in &*self.marks.lock().await {
+            let now = network::marks(&self.engine, node).await?;
+            let new: Vec<&str> = now.split(" | ").filter(|mark| !before.split(" | ").any(|old| old == *mark)).collect();
+            if !new.concat().is_empty() {
+                fingerprint.add(node, "what faults leave in its network", new.join(", "));
+            }
+        }
+        Ok(())
     }
 
     /// Why a fault does not act any more that should, if there is one.
@@ -170,6 +195,7 @@ impl Faults {
                 ended
             }
             Undo::Resume { node } => process::resume(&find(node).await?).await,
+            Undo::Reconnect { node, before } => disconnect::reconnect(&self.engine, &find(node).await?, before).await,
             Undo::RestoreCpu { node, before } => limits::restore_cpu(&find(node).await?, before).await,
             Undo::RestoreMemory { node, before } => limits::restore_memory(&find(node).await?, before).await,
             Undo::Lift { fault } => self.lift(fault).await,
@@ -179,11 +205,12 @@ impl Faults {
     async fn lift(&self, fault: &Fault) -> Result<(), ClusterError> {
         let container = self.container(fault).await?;
         match fault.kind() {
-            FaultKind::Partition { .. } | FaultKind::Loss { .. } => {
-                let mut kept = self.kept.lock().await;
-                kept.remove(&rules::table(fault));
-                let peers = self.peers(fault, container.node);
-                network::lift(&self.engine, fault, &peers, !kept.is_empty()).await
+            _ if network::is_of_network(fault) => {
+                let kept = self.kept.lock().await.remove(&rules::name(fault));
+                if let Some(kept) = kept {
+                    kept.end().await;
+                }
+                network::lift(&self.engine, fault, &self.peers(fault, container.node)).await
             }
             FaultKind::Freeze => process::thaw(&container).await,
             FaultKind::Exec { undo, .. } => exec::heal(&container, undo).await,
@@ -198,7 +225,7 @@ impl Faults {
     /// Those between whom and the node a fault is: those that it names, or all others.
     fn peers(&self, fault: &Fault, node: &NodeName) -> Vec<NodeName> {
         match fault.kind() {
-            FaultKind::Partition { from, .. } if !from.is_empty() => from.clone(),
+            FaultKind::Partition { from, .. } | FaultKind::Reset { from } if !from.is_empty() => from.clone(),
             _ => self.nodes.iter().filter(|other| *other != node).cloned().collect(),
         }
     }

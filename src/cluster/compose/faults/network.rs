@@ -11,17 +11,12 @@ use tokio::task::AbortHandle;
 
 use super::super::Engine;
 use super::super::agent::{self, Agent, Post};
-use super::{not_here, rules};
+use super::{not_here, rules, sight};
 use crate::cluster::{ClusterError, Fault, FaultKind, ProcessState};
 use crate::reading::NodeName;
 
 /// How often it is looked whether the target or a peer has another network than when the rules were set.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long a connection may take before it counts as lost: less than the kernel waits before it sends a lost packet
-/// again (`TCP_TIMEOUT_INIT`, 1 s), so that one lost packet is seen.
-const CONNECTS_WITHIN: &str = "0.9";
-/// How many connections are tried at a time to see that some packets are lost.
-const TRIES_OF_LOSS: usize = 20;
 /// How long a network may take to work before a fault and after it, and a fault that is set again to show.
 const WORKS_WITHIN: Duration = Duration::from_secs(10);
 /// How often that is looked for.
@@ -42,7 +37,7 @@ struct Setting {
     sandbox: String,
     /// The peers' addresses that the rules name.
     peers: Vec<IpAddr>,
-    /// What answered from within the network before the fault.
+    /// By what the fault is seen from within the network.
     witnesses: Vec<String>,
     /// Why the fault does not act any more.
     ended: Option<String>,
@@ -62,6 +57,12 @@ impl Kept {
         Ok(Self { setting, keeper: keeper.abort_handle() })
     }
 
+    /// Ends this process' part in it, when nothing is being set any more.
+    pub(super) async fn end(self) {
+        let _not_being_set = self.setting.lock().await;
+        self.keeper.abort();
+    }
+
     /// What is seen instead of the fault's effect, if that does not show.
     pub(super) async fn missing_effect(&self, fault: &Fault) -> Result<Option<String>, ClusterError> {
         let setting = self.setting.lock().await;
@@ -79,11 +80,7 @@ impl Kept {
 
 impl Setting {
     async fn missing_effect(&self, fault: &Fault) -> Result<Option<String>, ClusterError> {
-        let all_lost = matches!(fault.kind(), FaultKind::Partition { .. });
-        let tried = if all_lost { self.witnesses.clone() } else { vec![self.witnesses[0].clone(); TRIES_OF_LOSS] };
-        let answered = answering(&self.agent, &tried).await?;
-        let shows = if all_lost { answered.is_empty() } else { answered.len() < tried.len() };
-        Ok((!shows).then(|| format!("{} answered each time", answered.join(", "))))
+        sight::missing_effect(&self.agent, fault, &self.witnesses).await
     }
 }
 
@@ -94,23 +91,22 @@ async fn set(engine: &Engine, fault: &Fault, peers: &[NodeName]) -> Result<Setti
     for peer in peers {
         let peer = engine.inspect(peer).await?;
         let of_peer = addresses_of(&peer);
-        endpoints.extend(endpoints_of(&peer, &of_peer));
+        endpoints.extend(sight::endpoints_of(&peer, &of_peer));
         addresses.extend(of_peer);
     }
-    let meant = if meets_all(fault) { &[][..] } else { &addresses[..] };
-    let Some(rules) = rules::set(fault, meant) else { return Err(not_here(fault)) };
-    let table = rules::table(fault);
+    let whom = if meets_all(fault) { &[][..] } else { &addresses[..] };
+    let Some(means) = rules::means(fault, whom) else { return Err(not_here(fault)) };
     let agent = start_agent(engine, fault, &container).await?;
     // What an agent that was killed has left behind would spoil what is seen before the fault.
-    agent.run(&rules::remove(&table)).await?;
-    let witnesses = wait_for_answers(&agent, &endpoints).await?;
+    agent.run(&means.remove).await?;
+    let witnesses = wait_for_witnesses(&agent, fault, &endpoints).await?;
     if witnesses.is_empty() {
-        let reason = format!("none of {} answers {node}, so the effect could not be seen", endpoints.join(", "));
+        let reason = format!("from {node}, {}, so the effect could not be seen", sight::no_witness(fault, &endpoints));
         return Err(ClusterError::environment(format!("doing {fault}"), reason, "let one of its peers run"));
     }
-    agent.undo_by(&rules::remove(&table)).await?;
-    agent.run(&rules).await?;
-    agent.renew_by(&rules::renew(&table)).await?;
+    agent.undo_by(&means.remove).await?;
+    agent.run(&means.set).await?;
+    agent.renew_by(&means.renew).await?;
     Ok(Setting { agent, sandbox: sandbox(&container), peers: addresses, witnesses, ended: None })
 }
 
@@ -146,6 +142,8 @@ async fn look_after(
     if !moved && setting.agent.renew().await.is_ok() {
         return Ok(setting.ended.clone());
     }
+    // An agent that is still there would take away, at its end, what the next one has set in the same network.
+    agent::dismiss(engine, &rules::name(fault)).await?;
     *setting = set(engine, fault, peers).await?;
     let deadline = tokio::time::Instant::now() + WORKS_WITHIN;
     loop {
@@ -157,17 +155,12 @@ async fn look_after(
     }
 }
 
-/// Takes away what a fault has set, whoever has set it, and proves that packets pass again: unless `others_act`, other
-/// faults that may be why they do not.
-pub(super) async fn lift(
-    engine: &Engine,
-    fault: &Fault,
-    peers: &[NodeName],
-    others_act: bool,
-) -> Result<(), ClusterError> {
+/// Takes away what a fault has set, whoever has set it, and proves that the network is as before: unless other faults act,
+/// of whatever process, which may be why it is not.
+pub(super) async fn lift(engine: &Engine, fault: &Fault, peers: &[NodeName]) -> Result<(), ClusterError> {
     let Some(node) = fault.node() else { return Err(not_here(fault)) };
-    let table = rules::table(fault);
-    agent::dismiss(engine, &table).await?;
+    let Some(means) = rules::means(fault, &[]) else { return Err(not_here(fault)) };
+    agent::dismiss(engine, &rules::name(fault)).await?;
     // The network ends with the process, and the rules with the network.
     if matches!(engine.process(node).await?, ProcessState::Exited { .. }) {
         return Ok(());
@@ -175,15 +168,16 @@ pub(super) async fn lift(
     let mut endpoints = Vec::new();
     for peer in peers {
         let peer = engine.inspect(peer).await?;
-        endpoints.extend(endpoints_of(&peer, &addresses_of(&peer)));
+        endpoints.extend(sight::endpoints_of(&peer, &addresses_of(&peer)));
     }
+    let others_act = agent::any_in_network(engine).await?;
     let agent = start_agent(engine, fault, &engine.inspect(node).await?).await?;
     let proved = async {
-        agent.run(&rules::remove(&table)).await?;
-        if others_act || endpoints.is_empty() || !wait_for_answers(&agent, &endpoints).await?.is_empty() {
+        agent.run(&means.remove).await?;
+        if others_act || endpoints.is_empty() || !wait_for_witnesses(&agent, fault, &endpoints).await?.is_empty() {
             return Ok(());
         }
-        let reason = format!("{node} has no such rules any more, and still none of {} answers", endpoints.join(", "));
+        let reason = format!("it was taken away, and from {node} still {}", sight::no_witness(fault, &endpoints));
         Err(ClusterError::environment(format!("healing {fault}"), reason, "do its peers run?"))
     }
     .await;
@@ -191,9 +185,29 @@ pub(super) async fn lift(
     proved
 }
 
+/// What faults change of a node's network, as it is now; nothing if there is none, since the process has ended.
+pub(super) async fn marks(engine: &Engine, node: &NodeName) -> Result<String, ClusterError> {
+    if matches!(engine.process(node).await?, ProcessState::Exited { .. }) {
+        return Ok(String::new());
+    }
+    let container = engine.container_id(node).await?;
+    let purpose = format!("operator_run_marks_{node}");
+    let capabilities = &["NET_ADMIN"];
+    let post = Post { container: &container, purpose: &purpose, capabilities, network: true, volumes: false };
+    let agent = Agent::start(engine, &post).await?;
+    let marks = agent.run("marks").await;
+    agent.end().await?;
+    marks
+}
+
+/// Whether a fault is done in the network of its target.
+pub(super) fn is_of_network(fault: &Fault) -> bool {
+    rules::means(fault, &[]).is_some()
+}
+
 /// Whether a fault is between its target and everybody.
 fn meets_all(fault: &Fault) -> bool {
-    !matches!(fault.kind(), FaultKind::Partition { from, .. } if !from.is_empty())
+    !matches!(fault.kind(), FaultKind::Partition { from, .. } | FaultKind::Reset { from } if !from.is_empty())
 }
 
 async fn start_agent(
@@ -201,30 +215,19 @@ async fn start_agent(
     fault: &Fault,
     container: &ContainerInspectResponse,
 ) -> Result<Agent, ClusterError> {
-    let purpose = rules::table(fault);
+    let purpose = rules::name(fault);
     let container = container.id.as_deref().unwrap_or_default();
     let capabilities = &["NET_ADMIN"];
     Agent::start(engine, &Post { container, purpose: &purpose, capabilities, network: true, volumes: false }).await
 }
 
-/// Those of some endpoints that answer a connection, if only by refusing it.
-async fn answering(agent: &Agent, endpoints: &[String]) -> Result<Vec<String>, ClusterError> {
-    let command = format!(
-        "for at in {}; do (said=$(timeout {CONNECTS_WITHIN} bash -c \"exec 3<>/dev/tcp/$at\" 2>&1); \
-         case $?$said in 0* | *refused*) echo \"$at\" ;; esac) & done; wait",
-        endpoints.join(" ")
-    );
-    let said = agent.run(&command).await?;
-    Ok(said.split(" | ").filter(|at| !at.is_empty()).map(str::to_owned).collect())
-}
-
-/// The endpoints that answer, as soon as there is one; none if there is none in time.
-async fn wait_for_answers(agent: &Agent, endpoints: &[String]) -> Result<Vec<String>, ClusterError> {
+/// By what a fault can be seen, as soon as there is something; nothing if there is none in time.
+async fn wait_for_witnesses(agent: &Agent, fault: &Fault, endpoints: &[String]) -> Result<Vec<String>, ClusterError> {
     let deadline = tokio::time::Instant::now() + WORKS_WITHIN;
     loop {
-        let answered = answering(agent, endpoints).await?;
-        if !answered.is_empty() || tokio::time::Instant::now() >= deadline {
-            return Ok(answered);
+        let witnesses = sight::witnesses(agent, fault, endpoints).await?;
+        if !witnesses.is_empty() || tokio::time::Instant::now() >= deadline {
+            return Ok(witnesses);
         }
         tokio::time::sleep(TRY_EVERY).await;
     }
@@ -240,14 +243,4 @@ fn addresses_of(container: &ContainerInspectResponse) -> Vec<IpAddr> {
     let networks = networks.into_iter().flat_map(|networks| networks.values());
     let texts = networks.flat_map(|network| [&network.ip_address, &network.global_ipv6_address]);
     texts.flatten().filter_map(|text| text.parse().ok()).collect()
-}
-
-/// What can be connected to at a container, as bash writes it: each address with its lowest port, or with a port that
-/// nobody serves, which answers as well, by a refusal.
-fn endpoints_of(container: &ContainerInspectResponse, addresses: &[IpAddr]) -> Vec<String> {
-    const NOBODY_SERVES: u16 = 9;
-    let ports = container.config.as_ref().and_then(|config| config.exposed_ports.as_ref());
-    let numbers = ports.into_iter().flatten().filter_map(|port| port.strip_suffix("/tcp")?.parse().ok());
-    let port = numbers.min().unwrap_or(NOBODY_SERVES);
-    addresses.iter().map(|address| format!("{address}/{port}")).collect()
 }

@@ -1,5 +1,6 @@
-//! The rules of network faults: a table of our own for each, in the network of the target. Docker keeps its own tables
-//! there (its resolver is one), which are never touched.
+//! What network faults are made of. Most are rules: a table of our own for each, in the network of the target. Docker keeps
+//! its own tables there (its resolver is one), which are never touched. What holds packets back without losing them is a
+//! discipline of the links, or a queue: see `network.sh`.
 //!
 //! Every rule asks a set of protocols whose elements the kernel itself forgets after the lease: the rules end though
 //! everybody who could take them away is gone. Adding an element that is there renews nothing, hence the flush.
@@ -10,9 +11,48 @@ use std::net::IpAddr;
 use super::super::agent::LEASE;
 use crate::cluster::{Direction, Fault, FaultKind};
 
-/// The name of a fault's table: the same for any process that knows the fault.
-pub(super) fn table(fault: &Fault) -> String {
-    let text = serde_json::to_string(fault).unwrap_or_default();
+/// The commands that do a fault, keep it in force, and undo it.
+pub(super) struct Means {
+    pub(super) set: String,
+    /// Lets it act for another lease; fails if it does not act any more.
+    pub(super) renew: String,
+    /// Undoes it, whether it is there or not.
+    pub(super) remove: String,
+}
+
+/// How much may pass a limited link at once, in bytes: some packets, or what comes between two ticks of a slow clock.
+pub(super) fn burst(limit: u64) -> u64 {
+    (limit / 50).max(10_000)
+}
+
+/// What does a fault; no peers stands for everybody. None if the fault is not of the network.
+pub(super) fn means(fault: &Fault, peers: &[IpAddr]) -> Option<Means> {
+    match fault.kind() {
+        FaultKind::Delay { by, jitter } => Some(Means {
+            set: format!("delay {} {}", by.0.as_micros(), jitter.map_or(0, |jitter| jitter.0.as_micros())),
+            renew: "keep_delay".to_owned(),
+            remove: "end_delay".to_owned(),
+        }),
+        FaultKind::LimitBandwidth { to } => Some(Means {
+            set: format!("limit {} {}", to.0, burst(to.0)),
+            renew: "keep_limit".to_owned(),
+            remove: "end_limit".to_owned(),
+        }),
+        _ => {
+            let table = name(fault);
+            let set = format!("nft '{}'", rules(fault, &table, peers)?);
+            Some(Means { set, renew: renew(&table), remove: remove(&table) })
+        }
+    }
+}
+
+/// The name of what a fault has set: the same for any process that knows the fault, and for two faults that cannot be
+/// done to a node at once.
+pub(super) fn name(fault: &Fault) -> String {
+    let text = match (fault.kind(), fault.node()) {
+        (FaultKind::Delay { .. } | FaultKind::LimitBandwidth { .. }, Some(node)) => format!("{}_{node}", fault.kind()),
+        _ => serde_json::to_string(fault).unwrap_or_default(),
+    };
     let letters = text.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' });
     let mut name = "operator_run".to_owned();
     for letter in letters {
@@ -24,37 +64,46 @@ pub(super) fn table(fault: &Fault) -> String {
 }
 
 /// The command that takes a table away, whether it is there or not.
-pub(super) fn remove(table: &str) -> String {
+fn remove(table: &str) -> String {
     format!("nft 'add table inet {table}; delete table inet {table}'")
 }
 
 /// The command that lets a table act for another lease.
-pub(super) fn renew(table: &str) -> String {
+fn renew(table: &str) -> String {
     format!("nft 'flush set inet {table} lease; {}'", lease(table))
 }
 
-/// The command that sets the rules of a fault; no peers stands for everybody. None if the fault is not made of rules.
-pub(super) fn set(fault: &Fault, peers: &[IpAddr]) -> Option<String> {
+/// The rules of a fault. None if it is not made of rules.
+fn rules(fault: &Fault, table: &str, peers: &[IpAddr]) -> Option<String> {
     let (direction, what) = match fault.kind() {
         FaultKind::Partition { direction, .. } => (*direction, "drop".to_owned()),
         FaultKind::Loss { percent } => (Direction::Both, format!("numgen random mod 100 < {percent} drop")),
+        FaultKind::Reset { .. } => {
+            // The resets themselves must pass.
+            (Direction::Both, "tcp flags & rst == 0 reject with tcp reset".to_owned())
+        }
+        FaultKind::DnsFailure => (Direction::Out, "drop".to_owned()),
         _ => return None,
     };
-    let table = table(fault);
     let mut text = format!(
         "add table inet {table}; add set inet {table} lease {{ type inet_proto; flags timeout; }}; {}",
-        lease(&table)
+        lease(table)
     );
     for (hook, packets) in [("input", Direction::In), ("output", Direction::Out)] {
         if direction != Direction::Both && direction != packets {
             continue;
         }
         let _ = write!(text, "; add chain inet {table} {hook} {{ type filter hook {hook} priority -150; }}");
-        for peer in whom(packets, peers) {
-            let _ = write!(text, "; add rule inet {table} {hook} {peer} meta l4proto @lease {what}");
+        let whom = match fault.kind() {
+            // Docker's resolver is at the node itself.
+            FaultKind::DnsFailure => ["udp", "tcp"].map(|protocol| format!("{protocol} dport 53")).to_vec(),
+            _ => whom(packets, peers),
+        };
+        for packet in whom {
+            let _ = write!(text, "; add rule inet {table} {hook} {packet} meta l4proto @lease {what}");
         }
     }
-    Some(format!("nft '{text}'"))
+    Some(text)
 }
 
 fn lease(table: &str) -> String {
@@ -81,7 +130,7 @@ mod tests {
     fn one_way_from_one_peer_is_one_rule() {
         let from = vec!["etcd1".into()];
         let fault = Fault::new(FaultKind::Partition { from, direction: Direction::In }, "etcd0".into());
-        let rules = set(&fault, &["10.0.0.3".parse().unwrap()]).unwrap();
+        let rules = means(&fault, &["10.0.0.3".parse().unwrap()]).unwrap().set;
         assert_eq!(rules.matches("add rule").count(), 1, "{rules}");
         assert!(rules.contains("input ip saddr 10.0.0.3 meta l4proto @lease drop"), "{rules}");
         assert!(
@@ -92,7 +141,7 @@ mod tests {
 
     #[test]
     fn everybody_is_not_the_node_itself() {
-        let rules = set(&Fault::new(FaultKind::Loss { percent: 30 }, "etcd0".into()), &[]).unwrap();
+        let rules = means(&Fault::new(FaultKind::Loss { percent: 30 }, "etcd0".into()), &[]).unwrap().set;
         assert!(rules.contains("oifname != \"lo\" meta l4proto @lease numgen random mod 100 < 30 drop"), "{rules}");
         assert!(rules.contains("iifname != \"lo\" meta l4proto @lease numgen random mod 100 < 30 drop"), "{rules}");
     }

@@ -134,7 +134,7 @@ pub(in crate::subject::etcd) const SIGNATURES: &[Signature] = &[
                       others do not.",
         signs: &[
             Sign { on: Suspect, reading: "process", expected: OneOf(&["running"]), weight: 1.0 },
-            Sign { on: Suspect, reading: "write_latency", expected: AtLeast(1.0), weight: 3.0 },
+            Sign { on: Suspect, reading: "write_latency", expected: AtLeast(0.4), weight: 3.0 },
             Sign { on: Suspect, reading: "fsync_p99", expected: AtMost(0.1), weight: 2.0 },
             Sign { on: Peers, reading: "write", expected: OneOf(&["ok"]), weight: 1.0 },
         ],
@@ -148,7 +148,7 @@ pub(in crate::subject::etcd) const SIGNATURES: &[Signature] = &[
                       heartbeats late.",
         signs: &[
             Sign { on: Suspect, reading: "process", expected: OneOf(&["running"]), weight: 1.0 },
-            Sign { on: Suspect, reading: "write_latency", expected: AtLeast(1.0), weight: 2.0 },
+            Sign { on: Suspect, reading: "write_latency", expected: AtLeast(0.4), weight: 2.0 },
             Sign { on: Suspect, reading: "fsync_p99", expected: AtMost(0.5), weight: 1.0 },
             Sign { on: Suspect, reading: "late_heartbeats", expected: AtLeast(1.0), weight: 4.0 },
         ],
