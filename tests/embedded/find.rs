@@ -115,8 +115,8 @@ fn a_suite_ends_with_a_line_for_each_and_the_worst_exit_code() {
     let lines: Vec<&str> = text.lines().collect();
     assert_snapshot!(lines[lines.len() - 4..].join("\n"), @"
     PASS store-down  run RUN, TIME s of wall time
-    FAIL flops  run RUN, TIME s of wall time
-    ERROR breaks  run RUN, TIME s of wall time
+    FAIL flops  misdiagnosed  run RUN, TIME s of wall time
+    ERROR breaks  leaked  run RUN, TIME s of wall time
     3 scenarios: 1 pass, 1 fail, 1 error
     ");
     assert_eq!(bench.run(&["s/a.yaml", "s/b.yaml", "--accept"]).exit, 1);
