@@ -4,6 +4,7 @@ mod clean;
 mod cluster;
 mod diagnose;
 mod diagnoser;
+mod doctor;
 mod exit;
 mod run;
 mod schema;
@@ -89,6 +90,8 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Heals and removes what runs have left behind whose process is gone.
     Clean(clean::CleanArgs),
+    /// Says what this machine can do: engine, Compose, images, what faults of the network need, a key.
+    Doctor(doctor::DoctorArgs),
     /// Prints the JSON Schema of scenario files, for editors.
     Schema,
 }
@@ -118,6 +121,7 @@ pub fn main() -> ExitCode {
             Some(Command::Tickets(tickets)) => tickets::show(tickets, database),
             Some(Command::Cluster(arguments)) => cluster::run(arguments).await,
             Some(Command::Clean(clean)) => clean::run(clean, database).await,
+            Some(Command::Doctor(doctor)) => doctor::run(doctor).await,
             Some(Command::Schema) => schema::print_schema(),
         }
     });

@@ -147,6 +147,11 @@ pub trait Cluster: Send + Sync {
     /// Starts every node and waits until each is healthy by its own measure.
     async fn up(&self, cancel: &CancellationToken) -> Result<(), ClusterError>;
 
+    /// Whether this machine can do such faults: an error if not, before the cluster is brought up for nothing.
+    async fn check_means(&self, _kinds: &[&FaultKind]) -> Result<(), ClusterError> {
+        Ok(())
+    }
+
     /// What the machine says of a node's process.
     async fn process(&self, node: &NodeName) -> Result<ProcessState, ClusterError>;
 

@@ -13,7 +13,7 @@ use super::record::{Expectation, Phase, PhaseRecord, RunRecord, Verdict, Violati
 use super::watch::seconds;
 use super::{Context, Plan, milliseconds};
 use crate::clock::{self, after, span_between};
-use crate::cluster::{Cluster, Fingerprint};
+use crate::cluster::{Cluster, FaultKind, Fingerprint};
 use crate::grade::rubric::Grade;
 use crate::monitor::{Monitor, Violation};
 use crate::reading::{NodeName, Observation};
@@ -91,6 +91,9 @@ impl<'a> Pipeline<'a> {
     /// Everything but the clean-up.
     pub(super) async fn phases(&mut self) -> Result<(), RunError> {
         self.begin(Phase::Up);
+        let acts: Vec<_> = self.plan.loaded.scenario.faults.iter().flat_map(FaultEntry::acts).collect();
+        let kinds: Vec<&FaultKind> = acts.iter().map(|(kind, _)| kind).collect();
+        self.context.unless_interrupted(self.cluster.check_means(&kinds)).await??;
         self.cluster.up(self.context.cancel).await?;
         self.plan.loaded.subject.prepare(self.cluster, &self.plan.cluster, self.context.cancel).await?;
         self.end(format!("{} nodes healthy", self.record.nodes.len()));

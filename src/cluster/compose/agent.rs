@@ -87,8 +87,7 @@ impl Agent {
     pub(super) async fn start(engine: &Engine, post: &Post<'_>) -> Result<Self, ClusterError> {
         let failed = |error: DockerError| engine_error(&format!("starting an agent for {}", post.purpose), &error);
         let docker = &engine.docker;
-        let image = std::env::var(IMAGE_VARIABLE).ok().filter(|image| !image.is_empty());
-        let image = image.unwrap_or_else(|| USUAL_IMAGE.to_owned());
+        let (_, image) = image();
         ensure_image(docker, &image).await?;
         let body = create_body(&engine.run, image, post);
         let id = docker.create_container(None, body).await.map_err(failed)?.id;
@@ -209,6 +208,12 @@ async fn keep_alive(link: Arc<Mutex<Link>>) {
             return;
         }
     }
+}
+
+/// The variable that names the image of the agents, and the image that is used as things are.
+pub(super) fn image() -> (String, String) {
+    let named = std::env::var(IMAGE_VARIABLE).ok().filter(|image| !image.is_empty());
+    (IMAGE_VARIABLE.to_owned(), named.unwrap_or_else(|| USUAL_IMAGE.to_owned()))
 }
 
 fn create_body(run: &str, image: String, post: &Post<'_>) -> ContainerCreateBody {

@@ -48,28 +48,34 @@ impl From<ClusterError> for UpError {
     }
 }
 
-impl<'a> Compose<'a> {
-    /// Finds the CLI: what the environment names, else v2, else v1.
-    pub(super) async fn find(folder: &ProjectFolder, run: &'a str) -> Result<Self, ClusterError> {
-        let named = std::env::var(COMMAND_VARIABLE).ok().filter(|command| !command.trim().is_empty());
-        let candidates =
-            named.map_or_else(|| vec!["docker compose".to_owned(), "docker-compose".to_owned()], |name| vec![name]);
-        for candidate in &candidates {
-            let words: Vec<String> = candidate.split_whitespace().map(str::to_owned).collect();
-            let mut command = Command::new(&words[0]);
-            command.args(&words[1..]).args(["version", "--short"]).stdin(Stdio::null()).kill_on_drop(true);
-            if let Ok(output) = command.output().await
-                && output.status.success()
-            {
-                tracing::info!("{candidate} {}", String::from_utf8_lossy(&output.stdout).trim());
-                return Ok(Self { words, files: vec![folder.file()], run, runner: runner_label()? });
-            }
+/// The words of the command, and its version: what the environment names, else v2, else v1.
+pub(super) async fn find_command() -> Result<(Vec<String>, String), ClusterError> {
+    let named = std::env::var(COMMAND_VARIABLE).ok().filter(|command| !command.trim().is_empty());
+    let candidates =
+        named.map_or_else(|| vec!["docker compose".to_owned(), "docker-compose".to_owned()], |name| vec![name]);
+    for candidate in &candidates {
+        let words: Vec<String> = candidate.split_whitespace().map(str::to_owned).collect();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(["version", "--short"]).stdin(Stdio::null()).kill_on_drop(true);
+        if let Ok(output) = command.output().await
+            && output.status.success()
+        {
+            return Ok((words, String::from_utf8_lossy(&output.stdout).trim().to_owned()));
         }
-        Err(ClusterError::environment(
-            "looking for Docker Compose",
-            format!("neither of these works: {}", candidates.join(", ")),
-            format!("install the Compose plugin, or name the command in {COMMAND_VARIABLE}"),
-        ))
+    }
+    Err(ClusterError::environment(
+        "looking for Docker Compose",
+        format!("neither of these works: {}", candidates.join(", ")),
+        format!("install the Compose plugin, or name the command in {COMMAND_VARIABLE}"),
+    ))
+}
+
+impl<'a> Compose<'a> {
+    /// Finds the CLI.
+    pub(super) async fn find(folder: &ProjectFolder, run: &'a str) -> Result<Self, ClusterError> {
+        let (words, version) = find_command().await?;
+        tracing::info!("{} {version}", words.join(" "));
+        Ok(Self { words, files: vec![folder.file()], run, runner: runner_label()? })
     }
 
     /// Puts another Compose file on top.

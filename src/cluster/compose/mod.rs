@@ -5,6 +5,7 @@
 
 mod agent;
 mod cli;
+pub mod doctor;
 mod endpoint;
 mod engine;
 mod faults;
@@ -26,7 +27,7 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Cluster, ClusterError, Fault, Fingerprint, LogLine, Node, ProcessState, Undo};
+use super::{Cluster, ClusterError, Fault, FaultKind, Fingerprint, LogLine, Node, ProcessState, Undo};
 use crate::clock::{Clock, Interrupted, SystemClock};
 use crate::http::{Http, Request};
 use crate::reading::NodeName;
@@ -236,6 +237,10 @@ impl Cluster for ComposeCluster {
 
     fn http(&self) -> &dyn Http {
         &self.http
+    }
+
+    async fn check_means(&self, kinds: &[&FaultKind]) -> Result<(), ClusterError> {
+        doctor::check(&self.engine, kinds).await
     }
 
     async fn up(&self, cancel: &CancellationToken) -> Result<(), ClusterError> {
