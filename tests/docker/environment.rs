@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::engine::{Engine, docker};
+use super::engine::{Engine, docker, left_of};
 use super::gate::{Gate, Requests};
-use super::program::{Call, Ended, Folder, SCENARIO};
+use super::program::{Call, Ended, Folder, SCENARIO, clean};
 
 /// A mistake that can be seen at once is reported at once; this much is for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(20);
@@ -65,10 +65,31 @@ fn the_engine_goes_away() {
     let ended = running.end();
     ended.assert_code(3);
     let run = folder.only_run().run;
-    let left = super::engine::left_of(&run);
+    let left = left_of(&run);
     super::engine::remove_all_of(&run);
     assert!(!left.is_empty(), "there was nothing to take down");
     ended.assert_says(&["interrupted", "listing what runs have made", "is Docker running"]);
+}
+
+/// Somebody else removes a node's container while the run waits: neither a pass nor a failed detection.
+#[test]
+fn a_container_vanishes() {
+    let Some(engine) = Engine::find() else { return };
+    let folder = Folder::new();
+    let mut running = Call::new(&engine, &folder, SCENARIO).start();
+    running.wait_for("fault ");
+    let label = format!("label=operator-run.run={}", folder.only_run().run);
+    let target = docker(&["ps", "--all", "--quiet", "--filter", &label, "--filter", "status=exited"]);
+    docker(&["rm", "--force", "--volumes", &target]);
+    let ended = running.end();
+    ended.assert_code(3);
+    ended.assert_says(&["looking for the container of etcd", "was it removed by someone else?"]);
+    let kept = folder.only_run();
+    // Its fault could not be undone: the journal keeps it until it is cleaned up.
+    assert_eq!((kept.verdict.as_deref(), kept.unhealed), (Some("error"), 1));
+    assert_eq!(left_of(&kept.run), Vec::<String>::new());
+    clean(&engine, &folder, &[]).assert_code(0);
+    folder.assert_nothing_left();
 }
 
 /// An image of etcd whose containers end at once.
