@@ -35,13 +35,12 @@ pub(super) async fn run(arguments: &DoctorArgs) -> Exit {
 
 /// Whether there is a key; never what it is.
 fn key() -> Finding {
-    match KEYS.into_iter().find(|name| std::env::var(name).is_ok_and(|value| !value.is_empty())) {
-        Some(name) => Finding::new("key", State::Ok, format!("{name} is set"), ""),
-        None => {
-            let advice = format!("set {} to let Claude write the diagnosis; without it the baseline does", KEYS[0]);
-            Finding::new("key", State::NotNeeded, "there is none", &advice)
-        }
+    let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
+    if let Some(name) = KEYS.into_iter().find(is_set) {
+        return Finding::new("key", State::Ok, format!("{name} is set"), "");
     }
+    let advice = format!("set {} to let Claude write the diagnosis; without it the baseline does", KEYS[0]);
+    Finding::new("key", State::NotNeeded, "there is none", &advice)
 }
 
 fn table(findings: &[Finding]) -> String {

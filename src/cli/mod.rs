@@ -28,6 +28,7 @@ Examples:
   operator-run 'scenarios/store-*.yaml' --json      run records, one JSON document a line
   operator-run scenarios/store-down.yaml --accept   accept the diagnosis as the new snapshot
   operator-run tickets 3                            a ticket and its diagnosis, as Markdown
+  operator-run doctor                               what this machine can do, and what it lacks
   operator-run clean --dry-run                      what runs that were killed have left behind; without it, removes it
   operator-run scenarios/ --record cassettes --max-cost 2 --with-baseline   Claude, its answers kept, 2 USD at most
   operator-run scenarios/ --diagnoser replay --cassettes cassettes          the same answers, without a key

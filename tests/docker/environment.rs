@@ -44,6 +44,37 @@ fn no_such_image() {
 }
 
 #[test]
+fn no_image_for_faults_of_the_network() {
+    let Some(engine) = Engine::find() else { return };
+    let folder = Folder::new();
+    let call = Call::new(&engine, &folder, "scenarios/etcd-leader-cut-off.yaml");
+    let ended = call.variable("OPERATOR_RUN_NETTOOLS_IMAGE", "localhost:1/no-such-image:x").start().end();
+    assert_error(&folder, &ended, &["localhost:1/no-such-image:x", "name another in OPERATOR_RUN_NETTOOLS_IMAGE"]);
+    assert!(ended.took < AT_ONCE, "it took {:?}", ended.took);
+    assert!(
+        !docker(&["network", "ls", "--quiet", "--filter", "label=operator-run.run"]).contains(&folder.only_run().run)
+    );
+}
+
+#[test]
+fn the_doctor_tries_what_the_kernel_has() {
+    let Some(engine) = Engine::find() else { return };
+    let folder = Folder::new();
+    let call = Call::of(&engine, &folder, &["doctor".as_ref(), "--json".as_ref()]);
+    let ended = call.variable("OPERATOR_RUN_ETCD_IMAGE", "localhost:1/no-such-image:x").start().end();
+    let findings: Vec<serde_json::Value> = serde_json::from_str(&ended.output()).unwrap();
+    let state = |what: &str, seen: &str| {
+        let of = |one: &&serde_json::Value| one["what"] == what && one["seen"].as_str().unwrap().contains(seen);
+        findings.iter().find(of).unwrap_or_else(|| panic!("no {what} {seen}: {ended}"))["state"].clone()
+    };
+    assert_eq!([state("engine", ""), state("Compose", ""), state("nft", ""), state("tbf", "")], ["ok"; 4]);
+    assert_eq!(state("image", "localhost:1/no-such-image:x is not here"), "unknown");
+    let delay = [state("netem", ""), state("NFQUEUE", "")];
+    assert!(delay.iter().any(|state| state == "ok") && delay.iter().all(|state| state != "missing"), "{ended}");
+    ended.assert_code(0);
+}
+
+#[test]
 fn etcd_ends_at_once() {
     let Some(engine) = Engine::find() else { return };
     let (folder, image) = (Folder::new(), ImageThatEnds::make(&engine));

@@ -8,6 +8,7 @@ mod bench;
 mod claude;
 mod compose_files;
 mod diagnosers;
+mod doctor;
 mod failures;
 mod find;
 mod load;

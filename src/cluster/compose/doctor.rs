@@ -184,6 +184,9 @@ async fn examine_engine() -> (Option<Docker>, Vec<Finding>) {
     };
     let advice = "start Docker, or name its socket in DOCKER_HOST; scenarios on the embedded backend need none";
     let mut findings = vec![Finding::new("engine", State::Missing, failed, advice)];
+    if std::env::var(HOST_VARIABLE).is_ok_and(|host| !host.is_empty()) {
+        return (None, findings);
+    }
     let of_user = std::env::var("XDG_RUNTIME_DIR").ok().map(|folder| format!("{folder}/podman/podman.sock"));
     for socket in of_user.into_iter().chain([PODMAN_SOCKET.to_owned()]).filter(|path| Path::new(path).exists()) {
         let podman = Docker::connect_with_unix(&socket, ANSWERS_WITHIN, API_DEFAULT_VERSION);
