@@ -153,7 +153,7 @@ impl FaultKind {
             Kill { .. } | Stop | Pause | Freeze | Restart | Flap { .. } | LimitCpu { .. } | LimitMemory { .. } => {
                 &[Backend::Embedded, Backend::Compose]
             }
-            Self::Partition { .. } | Self::Loss { .. } => &[Backend::Embedded, Backend::Compose],
+            Self::Partition { .. } | Self::Loss { .. } | Self::FillDisk { .. } => &[Backend::Embedded, Backend::Compose],
             Exec { .. } => &[Backend::Compose],
             _ => &[Backend::Embedded],
         }

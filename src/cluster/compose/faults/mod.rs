@@ -4,6 +4,7 @@
 //! setting that is there. What must be done inside a container's network is done by an [`Agent`](super::agent::Agent), which
 //! undoes it when the runner is gone.
 
+mod disk;
 mod exec;
 mod flap;
 mod limits;
@@ -21,6 +22,7 @@ use tokio::sync::Mutex;
 use super::super::{ClusterError, Fault, FaultKind, Undo};
 use super::{Engine, engine_error};
 use crate::reading::NodeName;
+use disk::Filler;
 use flap::{Flapping, Rhythm};
 use network::Kept;
 
@@ -77,12 +79,14 @@ pub(super) struct Faults {
     kept: Mutex<BTreeMap<String, Kept>>,
     /// The nodes that this process lets come and go.
     flapping: Mutex<BTreeMap<NodeName, Flapping>>,
+    /// The nodes whose disks this process keeps full.
+    fillers: Mutex<BTreeMap<NodeName, Filler>>,
 }
 
 impl Faults {
     /// None yet, of a cluster with these nodes.
     pub(super) fn new(engine: Engine, nodes: Vec<NodeName>) -> Self {
-        Self { engine, nodes, kept: Mutex::default(), flapping: Mutex::default() }
+        Self { engine, nodes, kept: Mutex::default(), flapping: Mutex::default(), fillers: Mutex::default() }
     }
 
     /// What will undo a fault, with what is to be put back.
@@ -103,7 +107,7 @@ impl Faults {
             FaultKind::Partition { .. } | FaultKind::Loss { .. } => {
                 let (mut kept, table) = (self.kept.lock().await, rules::table(fault));
                 if kept.contains_key(&table) {
-                    return Err(ClusterError::environment(fault.to_string(), "it acts already", "name it only once"));
+                    return Err(acts_already(fault));
                 }
                 kept.insert(table, Kept::set(&self.engine, fault, self.peers(fault, node)).await?);
                 Ok(())
@@ -112,6 +116,14 @@ impl Faults {
                 let rhythm = Rhythm { up: *up, down: *down, count: *count };
                 let flapping = Flapping::begin(self.engine.clone(), node.clone(), rhythm);
                 self.flapping.lock().await.insert(node.clone(), flapping);
+                Ok(())
+            }
+            FaultKind::FillDisk { leave } => {
+                let mut fillers = self.fillers.lock().await;
+                if fillers.contains_key(node) {
+                    return Err(acts_already(fault));
+                }
+                fillers.insert(node.clone(), Filler::begin(&self.engine, node, *leave).await?);
                 Ok(())
             }
             FaultKind::LimitCpu { cores } => limits::limit_cpu(&container, *cores).await,
@@ -136,6 +148,10 @@ impl Faults {
                 let flapping = self.flapping.lock().await;
                 Ok(flapping.get(container.node).map_or_else(not_done, Flapping::missing_effect))
             }
+            FaultKind::FillDisk { .. } => match self.fillers.lock().await.get(container.node) {
+                Some(filler) => filler.missing_effect().await,
+                None => Ok(not_done()),
+            },
             FaultKind::LimitCpu { cores } => limits::missing_shortage_of_cpu(&container, *cores).await,
             FaultKind::LimitMemory { to } => limits::missing_end_for_want_of_memory(&container, to.0).await,
             // Its exit code was seen when it was done.
@@ -148,6 +164,11 @@ impl Faults {
     pub(super) async fn ended(&self) -> Option<String> {
         for kept in self.kept.lock().await.values() {
             if let Some(reason) = kept.ended().await {
+                return Some(reason);
+            }
+        }
+        for filler in self.fillers.lock().await.values() {
+            if let Some(reason) = filler.ended().await {
                 return Some(reason);
             }
         }
@@ -185,6 +206,10 @@ impl Faults {
                 let peers = self.peers(fault, container.node);
                 network::lift(&self.engine, fault, &peers, !kept.is_empty()).await
             }
+            FaultKind::FillDisk { leave } => {
+                self.fillers.lock().await.remove(container.node);
+                disk::free_up(&self.engine, &container, *leave).await
+            }
             FaultKind::Freeze => process::thaw(&container).await,
             FaultKind::Exec { undo, .. } => exec::heal(&container, undo).await,
             _ => Err(not_here(fault)),
@@ -202,6 +227,10 @@ impl Faults {
             _ => self.nodes.iter().filter(|other| *other != node).cloned().collect(),
         }
     }
+}
+
+fn acts_already(fault: &Fault) -> ClusterError {
+    ClusterError::environment(fault.to_string(), "it acts already", "name it only once")
 }
 
 /// A plan with such a fault is refused before it gets here: [`FaultKind::backends`].
