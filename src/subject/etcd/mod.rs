@@ -24,7 +24,7 @@ pub struct Etcd;
 const PROJECT: Project = Project {
     file: include_str!("../../../compose/etcd.yaml"),
     low_limits: None,
-    disks: Some(Disks { file: include_str!("../../../compose/etcd-disk.yaml"), keeper: "disks" }),
+    disks: Some(Disks { file: include_str!("../../../compose/etcd-disk.yaml"), keeper: "writer" }),
     mounted: &[("etcd-prometheus.yml", include_str!("../../../compose/etcd-prometheus.yml"))],
     well_within: Duration::from_secs(90),
 };
