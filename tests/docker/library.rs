@@ -93,7 +93,11 @@ pub(crate) fn in_own_process(test: &str, body: impl AsyncFnOnce(&Store)) {
 }
 
 pub(crate) fn plan() -> Plan {
-    let loaded: Loaded = scenario::load(Path::new(SCENARIO)).unwrap();
+    plan_of(Path::new(SCENARIO))
+}
+
+pub(crate) fn plan_of(scenario: &Path) -> Plan {
+    let loaded: Loaded = scenario::load(scenario).unwrap();
     let nodes = loaded.scenario.cluster.nodes.clone();
     let disk = loaded.scenario.cluster.disk;
     let cluster = ClusterSpec { backend: Backend::Compose, nodes, seed: 0, load: None, disk };
