@@ -150,10 +150,17 @@ impl FaultKind {
     pub fn backends(&self) -> &'static [Backend] {
         use FaultKind::{Exec, Flap, Freeze, Kill, LimitCpu, LimitMemory, Pause, Restart, Stop};
         match self {
-            Kill { .. } | Stop | Pause | Freeze | Restart | Flap { .. } | LimitCpu { .. } | LimitMemory { .. } => {
-                &[Backend::Embedded, Backend::Compose]
-            }
-            Self::Partition { .. } | Self::Loss { .. } | Self::FillDisk { .. } => &[Backend::Embedded, Backend::Compose],
+            Kill { .. }
+            | Stop
+            | Pause
+            | Freeze
+            | Restart
+            | Flap { .. }
+            | LimitCpu { .. }
+            | LimitMemory { .. }
+            | Self::FillDisk { .. }
+            | Self::Partition { .. }
+            | Self::Loss { .. } => &[Backend::Embedded, Backend::Compose],
             Exec { .. } => &[Backend::Compose],
             _ => &[Backend::Embedded],
         }

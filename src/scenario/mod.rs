@@ -91,7 +91,8 @@ impl Loaded {
         let fills = |entry: &FaultEntry| entry.acts().any(|(kind, _)| matches!(kind, FaultKind::FillDisk { .. }));
         let filled = self.scenario.faults.iter().zip(&self.fault_places).filter(|(entry, _)| fills(entry));
         let message = "`fill_disk` would fill up the disk of this machine";
-        let help = if sized { "give the nodes disks of their own: `cluster: { disk: 256MiB }`" } else { "run it on embedded" };
+        let help =
+            if sized { "give the nodes disks of their own: `cluster: { disk: 256MiB }`" } else { "run it on embedded" };
         filled.map(|(_, place)| Mistake::new(*place, message).help(help)).collect()
     }
 

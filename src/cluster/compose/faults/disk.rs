@@ -33,14 +33,14 @@ impl Filler {
         let hold = "sleep infinity </dev/null >/dev/null 2>&1";
         let holder = agent.run(&format!("exec 9<>{file} && rm {file} && {{ {hold} & echo $!; }}")).await?;
         // A part of what is written stays if there is no space for all of it.
-        let fill = format!(
+        let fill_up = format!(
             "more=$(({} - {})); ((more <= 0)) || head -c $more /dev/zero 2>/dev/null >>/proc/{holder}/fd/9 || true",
             free(&path),
             leave.0
         );
-        agent.run(&fill).await?;
+        agent.run(&fill_up).await?;
         // What the node gives back is taken as well.
-        agent.renew_by(&fill).await?;
+        agent.renew_by(&fill_up).await?;
         Ok(Self { node: node.clone(), path, leave, agent })
     }
 
