@@ -159,6 +159,7 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
             nodes: loaded.scenario.cluster.nodes.clone(),
             seed: arguments.seed.unwrap_or(loaded.scenario.cluster.seed),
             load: loaded.scenario.cluster.load.map(LoadPart::spec),
+            disk: loaded.scenario.cluster.disk,
         };
         let diagnoser = diagnosers.of(loaded.subject, &loaded.scenario.name)?;
         runs.push((Plan { loaded, cluster, snapshots: snapshots.clone(), extras }, diagnoser));

@@ -177,7 +177,7 @@ impl FaultKind {
     #[must_use]
     pub fn backends(&self) -> &'static [Backend] {
         use FaultKind::{Delay, Disconnect, DnsFailure, Exec, LimitBandwidth, Loss, Partition, Reset};
-        use FaultKind::{Flap, Freeze, Kill, LimitCpu, LimitMemory, Pause, Restart, Stop};
+        use FaultKind::{FillDisk, Flap, Freeze, Kill, LimitCpu, LimitMemory, Pause, Restart, Stop};
         match self {
             Kill { .. }
             | Stop
@@ -187,6 +187,7 @@ impl FaultKind {
             | Flap { .. }
             | LimitCpu { .. }
             | LimitMemory { .. }
+            | FillDisk { .. }
             | Partition { .. }
             | Loss { .. }
             | Delay { jitter: None, .. } => &[Backend::Embedded, Backend::Compose],

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::cluster::{Backend, Node};
+use crate::cluster::{Backend, FaultKind, Node};
 use crate::subject::{self, Subject};
 
 pub use entry::{
@@ -46,6 +46,8 @@ pub struct Loaded {
     fault_places: Vec<Place>,
     /// The place of each count of nodes in the file, by its role.
     count_places: BTreeMap<String, Place>,
+    /// The place of the size of the disks in the file.
+    disk_place: Option<Place>,
 }
 
 impl Loaded {
@@ -72,7 +74,26 @@ impl Loaded {
         if backend == Backend::Compose {
             mistakes.extend(self.counts_not_in_containers());
         }
+        mistakes.extend(self.disks_not_there(backend));
         if mistakes.is_empty() { Ok(()) } else { Err(ScenarioError::mistakes(&self.path, &self.text, mistakes)) }
+    }
+
+    /// In containers a disk must have a size to be filled up: the machine's own is not. The model's have theirs.
+    fn disks_not_there(&self, backend: Backend) -> Vec<Mistake> {
+        let sized = backend == Backend::Compose && self.subject.manual().sizes_disks;
+        if let Some(place) = self.disk_place.filter(|_| !sized) {
+            let message = format!("the backend {backend} cannot give the disks of {} a size", self.subject.name());
+            return vec![Mistake::new(place, message)];
+        }
+        if backend != Backend::Compose || self.scenario.cluster.disk.is_some() {
+            return Vec::new();
+        }
+        let fills = |entry: &FaultEntry| entry.acts().any(|(kind, _)| matches!(kind, FaultKind::FillDisk { .. }));
+        let filled = self.scenario.faults.iter().zip(&self.fault_places).filter(|(entry, _)| fills(entry));
+        let message = "`fill_disk` would fill up the disk of this machine";
+        let help =
+            if sized { "give the nodes disks of their own: `cluster: { disk: 256MiB }`" } else { "run it on embedded" };
+        filled.map(|(_, place)| Mistake::new(*place, message).help(help)).collect()
     }
 
     fn counts_not_in_containers(&self) -> impl Iterator<Item = Mistake> {
@@ -123,8 +144,10 @@ pub fn parse(path: &Path, text: &str) -> Result<Loaded, ScenarioError> {
                 (0..scenario.faults.len()).map(|index| tree.place(&["faults".into(), index.into()])).collect();
             let count_place = |role: &String| tree.place(&["cluster".into(), "nodes".into(), role.as_str().into()]);
             let count_places = scenario.cluster.nodes.keys().map(|role| (role.clone(), count_place(role))).collect();
+            let disk = tree.place(&["cluster".into(), "disk".into()]);
+            let disk_place = scenario.cluster.disk.map(|_| disk);
             let (path, text) = (path.to_owned(), text.to_owned());
-            Ok(Loaded { path, scenario, subject, check_lines, text, fault_places, count_places })
+            Ok(Loaded { path, scenario, subject, check_lines, text, fault_places, count_places, disk_place })
         }
         _ => fail(mistakes),
     }

@@ -12,7 +12,7 @@ use super::entry::FaultEntry;
 use crate::cluster::{Distribution, LoadSpec, Workload};
 use crate::grade::rubric::Rubric;
 use crate::reading::NodeName;
-use crate::units::{Rate, Span, written_as_word};
+use crate::units::{Rate, Size, Span, written_as_word};
 
 /// When a fault ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -103,6 +103,8 @@ pub struct ClusterPart {
     pub seed: u64,
     /// What clients ask of it; if nothing is said, a little.
     pub load: Option<LoadPart>,
+    /// The size of each data disk in containers, which `fill_disk` needs there; it is in memory.
+    pub disk: Option<Size>,
 }
 
 /// What clients ask of the cluster.

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::{Backend, Cluster, ClusterError, LoadSpec, Node};
 use crate::http::{HttpError, Request};
 use crate::reading::{NodeName, Observation, Unit, Value};
+use crate::units::Size;
 
 /// The node that a reading or an invariant is about when it is about no single one.
 pub const CLUSTER: &str = "cluster";
@@ -209,6 +210,9 @@ pub struct ClusterSpec {
     /// What clients ask of it, if the scenario says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadSpec>,
+    /// How large the disk of each node is that keeps data; the machine's own if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Size>,
 }
 
 /// What is known of a subject.
@@ -222,6 +226,8 @@ pub struct Manual {
     pub roles: &'static [Role],
     /// Whether a scenario can say what clients ask of it.
     pub takes_load: bool,
+    /// Whether its disks in containers can be given a size.
+    pub sizes_disks: bool,
     /// What must hold.
     pub invariants: &'static [Invariant],
     /// The readings that say in a word how a node is.

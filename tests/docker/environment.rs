@@ -123,6 +123,21 @@ fn a_container_vanishes() {
     folder.assert_nothing_left();
 }
 
+/// An etcd with next to nothing to do needs no two cores.
+#[test]
+fn a_fault_that_does_not_bite() {
+    let Some(engine) = Engine::find() else { return };
+    let folder = Folder::new();
+    let kill = "kill: { target: { role: etcd, pick: leader } }";
+    let scenario = folder.scenario_with(kill, "limit_cpu: { target: { node: etcd1 }, cores: 2 }");
+    let ended = Call::new(&engine, &folder, scenario).start().end();
+    let seen = "etcd1 had to wait in none of ";
+    let texts = ["fault did not bite: limit_cpu etcd1: after ", seen, "it needs no more than 2 cores"];
+    assert_error(&folder, &ended, &texts);
+    ended.assert_says(&["etcd1 has its processors back", "nothing left behind"]);
+    assert_eq!(folder.only_run().faults, 1, "faults in the journal");
+}
+
 /// An image of etcd whose containers end at once.
 struct ImageThatEnds(String);
 

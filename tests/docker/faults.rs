@@ -1,17 +1,19 @@
 //! Each fault on a real etcd: it bites, is seen from outside, and is undone, also by what the journal has of it.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use operator_run::cluster::{Cluster, ClusterError, Fault, FaultKind, ProcessState, Signal, Undo};
 use operator_run::run::Plan;
+use operator_run::store::Store;
 use operator_run::units::{Size, Span};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::docker;
-use super::library::{in_own_process, plan};
-use super::program::PATIENCE;
+use super::library::{in_own_process, plan_of};
+use super::program::{PATIENCE, SCENARIO};
 
 #[test]
 fn processes_come_and_go() {
@@ -116,9 +118,62 @@ fn processors_and_memory_run_short() {
     });
 }
 
-async fn up(store: &operator_run::store::Store) -> (Box<dyn Cluster>, String) {
+#[test]
+fn disks_fill_up() {
+    in_own_process("faults::disks_fill_up", async |store| {
+        let (cluster, run) = up_with(store, Path::new("scenarios/etcd-disk-full.yaml")).await;
+        let leave = Size(1 << 20);
+        let fill = Fault::new(FaultKind::FillDisk { leave }, "etcd0".into());
+        let undo = bite(&*cluster, &fill).await;
+        assert!(free_bytes(&run, "etcd0") <= leave.0);
+        assert!(free_bytes(&run, "etcd1") > leave.0, "the disk of another is full as well");
+        assert_eq!(cluster.ended_fault().await, None);
+        heal(&*cluster, &undo).await;
+        assert!(free_bytes(&run, "etcd0") > leave.0);
+        let seen = cluster.missing_effect(&fill).await.unwrap();
+        assert_eq!(seen.as_deref(), Some("it was not done"));
+
+        // As when the runner is killed: the agent goes, and with it what it holds.
+        let undo = bite(&*cluster, &fill).await;
+        docker(&["kill", &agent(&run, "fill_disk_etcd0")]);
+        assert!(free_bytes(&run, "etcd0") > leave.0);
+        let ended = cluster.ended_fault().await.unwrap();
+        assert!(ended.starts_with("the disk of etcd0 is not kept full any more: "), "{ended}");
+        heal(&*cluster, &undo).await;
+
+        // Its data outlives it, and when there is space it is back with them.
+        let fill = Fault::new(FaultKind::FillDisk { leave: Size(0) }, "etcd0".into());
+        let undo = bite(&*cluster, &fill).await;
+        let ends = async { while cluster.process(&"etcd0".into()).await.unwrap() == ProcessState::Running {} };
+        tokio::time::timeout(PATIENCE, ends).await.expect("it lives on with a full disk");
+        heal(&*cluster, &undo).await;
+        assert_eq!(cluster.process(&"etcd0".into()).await.unwrap(), ProcessState::Running);
+        let log = Command::new("docker").args(["logs", &container(&run, "etcd0")]).output().unwrap().stderr;
+        let log = String::from_utf8_lossy(&log);
+        assert!(log.contains("no space left on device"), "{log}");
+        assert!(log.rsplit("starting an etcd server").next().unwrap().contains("restarting local member"), "{log}");
+        cluster.down().await.unwrap();
+    });
+}
+
+#[test]
+fn the_disk_of_this_machine_is_never_filled_up() {
+    in_own_process("faults::the_disk_of_this_machine_is_never_filled_up", async |store| {
+        let (cluster, _) = up(store).await;
+        let fill = Fault::new(FaultKind::FillDisk { leave: Size(1 << 40) }, "etcd0".into());
+        let error = cluster.inject(&fill).await.unwrap_err();
+        assert!(error.to_string().contains("none of its volumes has a size"), "{error}");
+        cluster.down().await.unwrap();
+    });
+}
+
+async fn up(store: &Store) -> (Box<dyn Cluster>, String) {
+    up_with(store, Path::new(SCENARIO)).await
+}
+
+async fn up_with(store: &Store, scenario: &Path) -> (Box<dyn Cluster>, String) {
     let run = format!("test-{}", std::process::id());
-    let Plan { loaded, cluster, .. } = plan();
+    let Plan { loaded, cluster, .. } = plan_of(scenario);
     store.start_run(&run, "faults", "compose").unwrap();
     let cluster = loaded.subject.cluster(&cluster, &run).unwrap();
     cluster.up(&CancellationToken::new()).await.unwrap();
@@ -139,6 +194,22 @@ async fn heal(cluster: &dyn Cluster, undo: &Undo) {
     for _ in 0..2 {
         cluster.heal(undo).await.unwrap_or_else(|error| panic!("{undo:?}: {error}"));
     }
+}
+
+/// The space that is left on a node's disk.
+fn free_bytes(run: &str, node: &str) -> u64 {
+    // Also of a node that has ended, and whose image has no such program.
+    let label = format!("label=operator-run.run={run}");
+    let writers = docker(&["ps", "--quiet", "--filter", &label, "--filter", "label=com.docker.compose.service=writer"]);
+    let output = docker(&["exec", &writers, "stat", "-f", "-c", "%a %S", &format!("/{node}")]);
+    let (blocks, size) = output.split_once(' ').unwrap();
+    blocks.parse::<u64>().unwrap() * size.parse::<u64>().unwrap()
+}
+
+/// The agent with a purpose.
+fn agent(run: &str, purpose: &str) -> String {
+    let (run, agent) = (format!("label=operator-run.run={run}"), format!("label=operator-run.agent={purpose}"));
+    docker(&["ps", "--quiet", "--filter", &run, "--filter", &agent])
 }
 
 fn container(run: &str, node: &str) -> String {

@@ -93,9 +93,14 @@ pub(crate) fn in_own_process(test: &str, body: impl AsyncFnOnce(&Store)) {
 }
 
 pub(crate) fn plan() -> Plan {
-    let loaded: Loaded = scenario::load(Path::new(SCENARIO)).unwrap();
+    plan_of(Path::new(SCENARIO))
+}
+
+pub(crate) fn plan_of(scenario: &Path) -> Plan {
+    let loaded: Loaded = scenario::load(scenario).unwrap();
     let nodes = loaded.scenario.cluster.nodes.clone();
-    let cluster = ClusterSpec { backend: Backend::Compose, nodes, seed: 0, load: None };
+    let disk = loaded.scenario.cluster.disk;
+    let cluster = ClusterSpec { backend: Backend::Compose, nodes, seed: 0, load: None, disk };
     let snapshots = SnapshotPolicy { folder: "snapshots".into(), update: Update::No };
     Plan { loaded, cluster, snapshots, extras: Extras::default() }
 }

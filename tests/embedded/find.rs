@@ -170,8 +170,13 @@ fn a_report_that_cannot_be_written_is_an_error_though_all_passed() {
 #[test]
 fn a_scenario_that_was_not_run_is_skipped_in_the_report() {
     let loaded = scenario::parse(std::path::Path::new("s.yaml"), STORE_DOWN).unwrap();
-    let cluster =
-        ClusterSpec { backend: Backend::Embedded, nodes: loaded.scenario.cluster.nodes.clone(), seed: 2, load: None };
+    let cluster = ClusterSpec {
+        backend: Backend::Embedded,
+        nodes: loaded.scenario.cluster.nodes.clone(),
+        seed: 2,
+        load: None,
+        disk: None,
+    };
     let snapshots = SnapshotPolicy { folder: "snapshots".into(), update: Update::No };
     let plan = Plan { loaded, cluster, snapshots, extras: Extras::default() };
     let record = skipped(&plan, &Rules::new(&TiKv, "in a test"), "not run: <interrupted>");

@@ -82,6 +82,27 @@ fn a_fault_that_the_backend_cannot_do_is_refused_with_its_line() {
 }
 
 #[test]
+fn the_clocks_of_containers_cannot_be_shifted_and_it_is_said_why() {
+    let said = refusal("etcd", "  - shift_clock: { target: { node: etcd0 }, by: -5m }\n");
+    for expected in ["one.yaml:5:", "the backend compose cannot do `shift_clock`", "share the machine's clock"] {
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn in_containers_only_a_disk_with_a_size_is_filled_up() {
+    let fill = "  - fill_disk: { target: { node: etcd0 }, leave: 0B }\n";
+    let said = refusal("etcd", fill);
+    for expected in ["one.yaml:5:", "`fill_disk` would fill up the disk of this machine", "cluster: { disk: 256MiB }"] {
+        assert!(said.contains(expected), "{said}");
+    }
+    let said = refusal("tikv", &format!("{}cluster: {{ disk: 256MiB }}\n", fill.replace("etcd0", "tikv0")));
+    for expected in ["one.yaml:6:", "the backend embedded cannot give the disks of tikv a size"] {
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
 fn a_count_of_nodes_that_the_compose_file_does_not_have_is_refused_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("one.yaml");

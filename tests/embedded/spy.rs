@@ -70,8 +70,13 @@ pub(crate) async fn run(
     let mut loaded = scenario::parse(Path::new("s.yaml"), scenario).unwrap_or_else(|error| panic!("{error}"));
     // A subject lives as long as the program.
     loaded.subject = Box::leak(Box::new(spy));
-    let cluster =
-        ClusterSpec { backend: Backend::Embedded, nodes: loaded.scenario.cluster.nodes.clone(), seed: 2, load: None };
+    let cluster = ClusterSpec {
+        backend: Backend::Embedded,
+        nodes: loaded.scenario.cluster.nodes.clone(),
+        seed: 2,
+        load: None,
+        disk: None,
+    };
     let snapshots = SnapshotPolicy { folder: folder.path().join("snapshots"), update: Update::Accept };
     let store = Store::open(&folder.path().join("test.db")).unwrap();
     let (sender, mut receiver) = mpsc::unbounded_channel();

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::project::{Addition, ProjectFolder};
 use super::{ClusterError, HOST_VARIABLE, Interrupted, USUAL_HOST, runner_label};
+use crate::units::Size;
 
 /// Names the command to use, such as `docker compose`.
 const COMMAND_VARIABLE: &str = "OPERATOR_RUN_COMPOSE";
@@ -18,6 +19,8 @@ const COMMAND_VARIABLE: &str = "OPERATOR_RUN_COMPOSE";
 const RUN_VARIABLE: &str = "OPERATOR_RUN_ID";
 /// What it calls the process that runs it.
 const RUNNER_VARIABLE: &str = "OPERATOR_RUN_RUNNER";
+/// What it calls the size of the disks.
+const DISK_VARIABLE: &str = "OPERATOR_RUN_DISK";
 /// Ends the CLI and all that it has started when this process ends, also by SIGKILL: the other end of its standard input
 /// is then closed. It must not go on to make containers which nobody knows of any more.
 const LEASH: &str = r#"exec 3<&0; { cat <&3; kill -KILL 0; } >/dev/null 2>&1 & exec "$@" 3<&- </dev/null"#;
@@ -31,6 +34,8 @@ pub(super) struct Compose<'a> {
     files: Vec<PathBuf>,
     run: &'a str,
     runner: String,
+    /// The size of the disks in bytes, if they have one.
+    disk: Option<u64>,
 }
 
 /// Why containers were not created or started.
@@ -75,7 +80,7 @@ impl<'a> Compose<'a> {
     pub(super) async fn find(folder: &ProjectFolder, run: &'a str) -> Result<Self, ClusterError> {
         let (words, version) = find_command().await?;
         tracing::info!("{} {version}", words.join(" "));
-        Ok(Self { words, files: vec![folder.file()], run, runner: runner_label()? })
+        Ok(Self { words, files: vec![folder.file()], run, runner: runner_label()?, disk: None })
     }
 
     /// Puts another Compose file on top.
@@ -83,11 +88,18 @@ impl<'a> Compose<'a> {
         self.files.push(file);
     }
 
+    /// Gives the disks a size, as another Compose file has it.
+    pub(super) fn size_disks(&mut self, file: PathBuf, size: Size) {
+        self.files.push(file);
+        self.disk = Some(size.0);
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", LEASH, "sh"]).args(&self.words).args(["-p", &format!("operator-run-{}", self.run)]);
         command.args(self.files.iter().flat_map(|file| [OsStr::new("-f"), file.as_os_str()]));
         command.env(RUN_VARIABLE, self.run).env(RUNNER_VARIABLE, &self.runner);
+        command.envs(self.disk.map(|size| (DISK_VARIABLE, size.to_string())));
         // The CLI could follow a context of its own to another engine than ours.
         let host = std::env::var(HOST_VARIABLE).ok().filter(|host| !host.is_empty());
         command.env(HOST_VARIABLE, host.unwrap_or_else(|| USUAL_HOST.to_owned())).env_remove("DOCKER_CONTEXT");

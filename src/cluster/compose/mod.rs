@@ -32,13 +32,14 @@ use crate::clock::{Clock, Interrupted, SystemClock};
 use crate::http::{Http, Request};
 use crate::reading::NodeName;
 use crate::runner::Runner;
+use crate::units::Size;
 
 use cli::{Compose, UpError};
 use endpoint::ComposeHttp;
 pub use engine::connect;
 use engine::{Engine, HOST_VARIABLE, engine_error, run_filter};
 use faults::Faults;
-pub use project::{Addition, Project};
+pub use project::{Addition, Disks, Project};
 use project::{ProjectFolder, Service};
 pub use project::{RunFolder, run_folders};
 
@@ -69,6 +70,7 @@ const LATE_CREATION: Duration = Duration::from_millis(500);
 pub struct ComposeCluster {
     engine: Engine,
     faults: Faults,
+    project: &'static Project,
     folder: ProjectFolder,
     nodes: Vec<Node>,
     /// What to ask the nodes whose containers have no health check of their own.
@@ -77,6 +79,8 @@ pub struct ComposeCluster {
     well_within: Duration,
     /// What is started when they are.
     addition: Option<Addition>,
+    /// The size of the disks, and the service that holds them.
+    disks: Option<(Size, &'static str)>,
     clock: SystemClock,
     http: ComposeHttp,
     images: BTreeSet<String>,
@@ -96,11 +100,13 @@ impl ComposeCluster {
         Ok(Self {
             faults: Faults::new(engine.clone(), names),
             engine,
+            project,
             folder,
             ready: ready.collect(),
             nodes: services.into_iter().map(|service: Service| service.node).collect(),
             well_within: project.well_within,
             addition: None,
+            disks: None,
             clock: SystemClock::start(),
             http,
             images: project.images(None)?,
@@ -114,9 +120,17 @@ impl ComposeCluster {
         Self { addition, ..self }
     }
 
-    /// The nodes are services of the same names.
+    /// The same cluster with disks of a size, if the project can give them one: a scenario that asks for what it cannot
+    /// is refused before.
+    #[must_use]
+    pub fn with_disks(self, size: Option<Size>) -> Self {
+        let disks = size.zip(self.project.disks.as_ref()).map(|(size, disks)| (size, disks.keeper));
+        Self { disks, ..self }
+    }
+
+    /// The services that are begun with: the nodes, of the same names, and who holds their disks.
     fn services(&self) -> impl Iterator<Item = &str> {
-        self.nodes.iter().map(|node| node.name.as_str())
+        self.nodes.iter().map(|node| node.name.as_str()).chain(self.disks.map(|(_, keeper)| keeper))
     }
 
     /// Creates and starts the containers of the nodes: with the limits that the Compose file asks for, or with lower ones
@@ -254,6 +268,9 @@ impl Cluster for ComposeCluster {
             () = cancel.cancelled() => return Err(Interrupted.into()),
             compose = ready => compose?,
         };
+        if let Some((size, _)) = self.disks {
+            compose.size_disks(self.folder.disks(), size);
+        }
         self.half_made.store(true, Ordering::Relaxed);
         self.create(&mut compose, cancel).await?;
         self.half_made.store(false, Ordering::Relaxed);

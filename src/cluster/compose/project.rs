@@ -27,10 +27,21 @@ pub struct Project {
     pub file: &'static str,
     /// A file to put on top of it where the engine may not raise the limits that it asks for.
     pub low_limits: Option<&'static str>,
+    /// What is put on top of it where the disks are to have a size, if they can.
+    pub disks: Option<Disks>,
     /// The files that it mounts from its own folder, by name.
     pub mounted: &'static [(&'static str, &'static str)],
     /// How long its nodes may take to become well once their containers run.
     pub well_within: Duration,
+}
+
+/// How a project gets disks of a size.
+#[derive(Debug)]
+pub struct Disks {
+    /// The file to put on top of the Compose file.
+    pub file: &'static str,
+    /// The service in it that holds the disks while a node is down.
+    pub keeper: &'static str,
 }
 
 /// What a profile of the Compose file adds to a cluster that is well: a load generator.
@@ -116,6 +127,8 @@ fn ready_request(node: &str, label: &str) -> Option<Request> {
 const FILE: &str = "compose.yaml";
 /// The name of what is put on top of it.
 const LOW_LIMITS: &str = "low-limits.yaml";
+/// The name of what is put on top of it for disks of a size.
+const DISKS: &str = "disks.yaml";
 
 /// The name of the file that says whose folder it is.
 const RUNNER: &str = "runner.json";
@@ -179,6 +192,11 @@ impl ProjectFolder {
         Some(self.path.join(LOW_LIMITS)).filter(|path| path.exists())
     }
 
+    /// What is put on top of it for disks of a size.
+    pub(super) fn disks(&self) -> PathBuf {
+        self.path.join(DISKS)
+    }
+
     /// Removes the folder. It is in the system's temporary folder: if it stays, it is no more than litter.
     pub(super) fn remove(&self) {
         match fs::remove_dir_all(&self.path) {
@@ -195,8 +213,9 @@ fn write(project: &Project, folder: &Path, runner: &str) -> io::Result<()> {
     fs::create_dir(folder)?;
     fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     let low_limits = project.low_limits.map(|text| (LOW_LIMITS, text));
+    let disks = project.disks.as_ref().map(|disks| (DISKS, disks.file));
     let own = [(RUNNER, runner), (FILE, project.file)];
-    for (name, text) in own.into_iter().chain(project.mounted.iter().copied()).chain(low_limits) {
+    for (name, text) in own.into_iter().chain(project.mounted.iter().copied()).chain(low_limits).chain(disks) {
         let path = folder.join(name);
         fs::write(&path, text)?;
         fs::set_permissions(&path, Permissions::from_mode(0o644))?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{ClusterSpec, Leads, Manual, Role, Subject};
-use crate::cluster::compose::{ComposeCluster, Project};
+use crate::cluster::compose::{ComposeCluster, Disks, Project};
 use crate::cluster::{Backend, Cluster, ClusterError};
 use crate::reading::Observation;
 
@@ -24,6 +24,7 @@ pub struct Etcd;
 const PROJECT: Project = Project {
     file: include_str!("../../../compose/etcd.yaml"),
     low_limits: None,
+    disks: Some(Disks { file: include_str!("../../../compose/etcd-disk.yaml"), keeper: "writer" }),
     mounted: &[("etcd-prometheus.yml", include_str!("../../../compose/etcd-prometheus.yml"))],
     well_within: Duration::from_secs(90),
 };
@@ -33,6 +34,7 @@ static MANUAL: Manual = Manual {
     backends: &[Backend::Compose],
     roles: &[Role { name: "etcd", usual: 3, allowed: 3..=3, in_containers: 3, leads: Leads::OneGroup }],
     takes_load: false,
+    sizes_disks: true,
     invariants: invariants::INVARIANTS,
     headline: &["status_api"],
     categories: knowledge::CATEGORIES,
@@ -48,8 +50,8 @@ impl Subject for Etcd {
         &MANUAL
     }
 
-    fn cluster(&self, _spec: &ClusterSpec, run: &str) -> Result<Box<dyn Cluster>, ClusterError> {
-        Ok(Box::new(ComposeCluster::new(&PROJECT, run)?))
+    fn cluster(&self, spec: &ClusterSpec, run: &str) -> Result<Box<dyn Cluster>, ClusterError> {
+        Ok(Box::new(ComposeCluster::new(&PROJECT, run)?.with_disks(spec.disk)))
     }
 
     async fn observe(&self, cluster: &dyn Cluster) -> Observation {

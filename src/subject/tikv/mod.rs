@@ -33,6 +33,7 @@ pub struct TiKv;
 const PROJECT: Project = Project {
     file: include_str!("../../../compose/tikv.yaml"),
     low_limits: Some(include_str!("../../../compose/tikv-low-nofile.yaml")),
+    disks: None,
     mounted: &[
         ("pd.toml", include_str!("../../../compose/pd.toml")),
         ("tikv.toml", include_str!("../../../compose/tikv.toml")),
@@ -50,6 +51,7 @@ static MANUAL: Manual = Manual {
         Role { name: "tikv", usual: 3, allowed: 3..=50, in_containers: 3, leads: Leads::ManyGroups },
     ],
     takes_load: true,
+    sizes_disks: false,
     invariants: invariants::INVARIANTS,
     headline: &["pd_health", "store_state"],
     categories: knowledge::CATEGORIES,

@@ -5,6 +5,7 @@
 //! undoes it when the runner is gone.
 
 mod disconnect;
+mod disk;
 mod exec;
 mod flap;
 mod limits;
@@ -23,6 +24,7 @@ use tokio::sync::Mutex;
 use super::super::{ClusterError, Fault, FaultKind, Fingerprint, Undo};
 use super::{Engine, engine_error};
 use crate::reading::NodeName;
+use disk::Filler;
 use flap::{Flapping, Rhythm};
 use network::Kept;
 
@@ -81,12 +83,21 @@ pub(super) struct Faults {
     flapping: Mutex<BTreeMap<NodeName, Flapping>>,
     /// What was in the nodes' networks before the first fault of each: rules and disciplines.
     marks: Mutex<BTreeMap<NodeName, String>>,
+    /// The nodes whose disks this process keeps full.
+    fillers: Mutex<BTreeMap<NodeName, Filler>>,
 }
 
 impl Faults {
     /// None yet, of a cluster with these nodes.
     pub(super) fn new(engine: Engine, nodes: Vec<NodeName>) -> Self {
-        Self { engine, nodes, kept: Mutex::default(), flapping: Mutex::default(), marks: Mutex::default() }
+        Self {
+            engine,
+            nodes,
+            kept: Mutex::default(),
+            flapping: Mutex::default(),
+            marks: Mutex::default(),
+            fillers: Mutex::default(),
+        }
     }
 
     /// What will undo a fault, with what is to be put back.
@@ -116,7 +127,7 @@ impl Faults {
             _ if network::is_of_network(fault) => {
                 let (mut kept, name) = (self.kept.lock().await, rules::name(fault));
                 if kept.contains_key(&name) {
-                    return Err(ClusterError::environment(fault.to_string(), "it acts already", "name it only once"));
+                    return Err(acts_already(fault));
                 }
                 kept.insert(name, Kept::set(&self.engine, fault, self.peers(fault, node)).await?);
                 Ok(())
@@ -125,6 +136,14 @@ impl Faults {
                 let rhythm = Rhythm { up: *up, down: *down, count: *count };
                 let flapping = Flapping::begin(self.engine.clone(), node.clone(), rhythm);
                 self.flapping.lock().await.insert(node.clone(), flapping);
+                Ok(())
+            }
+            FaultKind::FillDisk { leave } => {
+                let mut fillers = self.fillers.lock().await;
+                if fillers.contains_key(node) {
+                    return Err(acts_already(fault));
+                }
+                fillers.insert(node.clone(), Filler::begin(&self.engine, node, *leave).await?);
                 Ok(())
             }
             FaultKind::LimitCpu { cores } => limits::limit_cpu(&container, *cores).await,
@@ -149,6 +168,10 @@ impl Faults {
                 let flapping = self.flapping.lock().await;
                 Ok(flapping.get(container.node).map_or_else(not_done, Flapping::missing_effect))
             }
+            FaultKind::FillDisk { .. } => match self.fillers.lock().await.get(container.node) {
+                Some(filler) => filler.missing_effect().await,
+                None => Ok(not_done()),
+            },
             FaultKind::LimitCpu { cores } => limits::missing_shortage_of_cpu(&container, *cores).await,
             FaultKind::LimitMemory { to } => limits::missing_end_for_want_of_memory(&container, to.0).await,
             // Its exit code was seen when it was done.
@@ -173,6 +196,11 @@ impl Faults {
     pub(super) async fn ended(&self) -> Option<String> {
         for kept in self.kept.lock().await.values() {
             if let Some(reason) = kept.ended().await {
+                return Some(reason);
+            }
+        }
+        for filler in self.fillers.lock().await.values() {
+            if let Some(reason) = filler.ended().await {
                 return Some(reason);
             }
         }
@@ -212,6 +240,10 @@ impl Faults {
                 }
                 network::lift(&self.engine, fault, &self.peers(fault, container.node)).await
             }
+            FaultKind::FillDisk { leave } => {
+                self.fillers.lock().await.remove(container.node);
+                disk::free_up(&self.engine, &container, *leave).await
+            }
             FaultKind::Freeze => process::thaw(&container).await,
             FaultKind::Exec { undo, .. } => exec::heal(&container, undo).await,
             _ => Err(not_here(fault)),
@@ -229,6 +261,10 @@ impl Faults {
             _ => self.nodes.iter().filter(|other| *other != node).cloned().collect(),
         }
     }
+}
+
+fn acts_already(fault: &Fault) -> ClusterError {
+    ClusterError::environment(fault.to_string(), "it acts already", "name it only once")
 }
 
 /// A plan with such a fault is refused before it gets here: [`FaultKind::backends`].

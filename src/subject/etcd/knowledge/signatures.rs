@@ -28,6 +28,7 @@ pub(in crate::subject::etcd) const SIGNATURES: &[Signature] = &[
         signs: &[
             Sign { on: Suspect, reading: "process", expected: OneOf(CRASHED), weight: 3.0 },
             Sign { on: Suspect, reading: "status_api", expected: OneOf(&["refused"]), weight: 2.0 },
+            Sign { on: Suspect, reading: "no_space_errors", expected: AtMost(0.0), weight: 1.5 },
             Sign { on: Suspect, reading: "prometheus_up", expected: OneOf(&["0"]), weight: 0.5 },
             Sign { on: Peers, reading: "status_api", expected: OneOf(&["answers"]), weight: 1.0 },
             Sign { on: Peers, reading: "knows_leader", expected: OneOf(&["true"]), weight: 0.5 },
@@ -183,7 +184,7 @@ pub(in crate::subject::etcd) const SIGNATURES: &[Signature] = &[
     Signature {
         role: "etcd",
         category: "disk_full",
-        explanation: "The member could not write its log for want of space and ended itself.",
+        explanation: "The member could not write its log or its database for want of space and ended itself.",
         signs: &[
             Sign { on: Suspect, reading: "process", expected: OneOf(CRASHED), weight: 1.0 },
             Sign { on: Suspect, reading: "no_space_errors", expected: AtLeast(1.0), weight: 5.0 },
