@@ -69,7 +69,7 @@ async fn a_run_that_is_interrupted_before_it_starts_does_nothing_to_the_cluster(
         (observed.record.verdict, observed.record.reasons.join("; ")),
         (Verdict::Error, "interrupted".to_owned())
     );
-    assert_eq!(observed.calls, ["up", "down"]);
+    assert_eq!(observed.calls, ["down"]);
 }
 
 #[tokio::test]
