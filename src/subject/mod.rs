@@ -1,6 +1,7 @@
 //! The kinds of system under test: how to observe each, what must hold, and what an operator of it knows. A new subject
 //! is one folder here and one line in [`all`].
 
+mod common;
 pub mod etcd;
 mod prometheus;
 pub mod tikv;
@@ -19,6 +20,8 @@ use crate::cluster::{Backend, Cluster, ClusterError, LoadSpec, Node};
 use crate::http::{HttpError, Request};
 use crate::reading::{NodeName, Observation, Unit, Value};
 use crate::units::Size;
+
+pub use common::{ACTIONS, CATEGORIES, TOOLS, actions, categories, tools};
 
 /// The node that a reading or an invariant is about when it is about no single one.
 pub const CLUSTER: &str = "cluster";
@@ -295,123 +298,6 @@ pub fn all() -> Vec<&'static dyn Subject> {
 /// What the `process` reading says of a process that ended by a signal that nobody sends in order, or by an error:
 /// exit codes 1 and 2, SIGABRT, SIGKILL, SIGSEGV.
 const CRASHED: &[&str] = &["exited(1)", "exited(2)", "exited(134)", "exited(137)", "exited(139)"];
-
-/// The causes that every subject can have.
-pub const CATEGORIES: &[Term] = &[
-    Term { name: "process_crash", means: "a node's process ended without being asked to" },
-    Term { name: "process_hang", means: "a node's process exists but does nothing: stopped, paused or deadlocked" },
-    Term { name: "memory_exhaustion", means: "a node's process was ended by the kernel for want of memory" },
-    Term { name: "network_partition", means: "a node runs but can't exchange packets with some or all others" },
-    Term { name: "network_slow", means: "packets to or from a node are late or lost" },
-    Term { name: "disk_full", means: "a node has no space left for its data" },
-    Term { name: "disk_slow", means: "a node's disk answers late" },
-    Term { name: "cpu_starvation", means: "a node gets too little processor time" },
-    Term { name: "clock_skew", means: "a node's clock is wrong" },
-    Term { name: "planned_restart", means: "a node was stopped in order and comes back" },
-    Term { name: "no_fault", means: "nothing is wrong" },
-    Term { name: "not_enough_evidence", means: "the evidence does not tell which cause it is" },
-];
-
-/// What the operator of any subject can do.
-pub const ACTIONS: &[Action] = &[
-    Action {
-        name: "wait_and_watch",
-        does: "changes nothing and observes until the state is clear or has healed by itself",
-        risk: "a fault that does not heal by itself lasts longer",
-        reversible: true,
-        command: "",
-    },
-    Action {
-        name: "gather_evidence",
-        does: "reads what is missing for a decision: the node's process state, its last log lines, its metrics",
-        risk: "costs time",
-        reversible: true,
-        command: "docker inspect --format '{{json .State}}' {node}",
-    },
-    Action {
-        name: "resume_process",
-        does: "lets a process go on that exists but is stopped or frozen",
-        risk: "none if it is stopped; it changes nothing if it hangs by itself",
-        reversible: true,
-        command: "docker unpause {node}",
-    },
-    Action {
-        name: "repair_network",
-        does: "restores the packets between a node and the others",
-        risk: "none, if the network is really the cause",
-        reversible: true,
-        command: "ping -c 3 {node}",
-    },
-    Action {
-        name: "free_disk_space",
-        does: "gives a node more disk space without touching its data",
-        risk: "deleting the wrong files loses data",
-        reversible: false,
-        command: "df -h",
-    },
-    Action {
-        name: "raise_resource_limit",
-        does: "gives a node's process more memory or processor time",
-        risk: "takes it from what runs beside it",
-        reversible: true,
-        command: "docker stats --no-stream {node}",
-    },
-];
-
-/// The programs that the operator of any subject works with.
-pub const TOOLS: &[&str] = &[
-    "cat",
-    "chronyc",
-    "curl",
-    "dd",
-    "df",
-    "dig",
-    "dmesg",
-    "docker",
-    "du",
-    "fio",
-    "free",
-    "grep",
-    "iostat",
-    "ip",
-    "iptables",
-    "journalctl",
-    "kubectl",
-    "lsblk",
-    "mtr",
-    "nc",
-    "ntpq",
-    "ping",
-    "promtool",
-    "ps",
-    "smartctl",
-    "ss",
-    "ssh",
-    "systemctl",
-    "tail",
-    "tc",
-    "timedatectl",
-    "top",
-    "traceroute",
-    "uptime",
-    "vmstat",
-    "zgrep",
-];
-
-/// All programs that the operator of a subject works with.
-pub fn tools(subject: &dyn Subject) -> impl Iterator<Item = &'static str> {
-    TOOLS.iter().chain(subject.manual().tools).copied()
-}
-
-/// All causes of a subject: the common ones and its own.
-pub fn categories(subject: &dyn Subject) -> impl Iterator<Item = &'static Term> {
-    CATEGORIES.iter().chain(subject.manual().categories)
-}
-
-/// All actions of a subject: the common ones and its own.
-pub fn actions(subject: &dyn Subject) -> impl Iterator<Item = &'static Action> {
-    ACTIONS.iter().chain(subject.manual().actions)
-}
 
 /// The nodes that an invariant is checked on.
 #[must_use]

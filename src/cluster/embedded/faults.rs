@@ -1,12 +1,12 @@
 //! What the faults of a scenario do to the model, how each shows, and how it is undone.
 
 mod cluster;
+mod network;
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::acts::{self, CUT_NOTICED};
 use super::log::Origin;
 use super::model::{Model, Place};
 use super::resources::{Path, Resources};
@@ -14,11 +14,8 @@ use super::{instant, lines};
 use crate::cluster::{ClusterError, Direction, Fault, FaultKind, Fingerprint, Node, ProcessState, Signal, Undo};
 use crate::reading::NodeName;
 
-/// Packets that come so much later break every connection, as a sender waits no longer for an acknowledgement
-/// (`tikv:src/server/config.rs`, `grpc-keepalive-timeout`), and so do packets that are all lost.
-const BREAKS_CONNECTIONS: Duration = Duration::from_secs(3);
-/// How long TCP waits at first for an acknowledgement before it sends a packet again (Linux, `TCP_RTO_MIN`).
-const RESENT_AFTER: Duration = Duration::from_millis(200);
+pub(super) use network::answer_delay;
+use network::{connect_again, cut_off, path, set_path};
 
 /// A node whose process is killed and started again and again.
 #[derive(Debug, Clone)]
@@ -350,51 +347,6 @@ pub(super) fn step(model: &mut Model, now: Duration) {
             model.kill(Place::Tikv(index), 128 + 9);
             model.stores[index].process.ran_out_of_memory();
         }
-    }
-}
-
-/// How much later a node's answer to the observer comes: its packets come late, two of them one after the other, or
-/// are sent again until none is lost.
-pub(super) fn answer_delay(model: &Model, place: Place) -> Duration {
-    let Path { delay, loss } = path(model, place);
-    let resent = RESENT_AFTER.mul_f64(loss / (1.0 - loss).max(0.01));
-    2 * (delay + resent)
-}
-
-/// Cuts a node off from all others and from the observer. If it still sends, connections live on until a sender has
-/// waited in vain for an acknowledgement.
-fn cut_off(model: &mut Model, place: Place, direction: Direction) {
-    if direction == Direction::In && !model.process(place).is_cut() && !model.process(place).is_deaf() {
-        model.process_mut(place).deafen();
-        let until = model.now + acts::draw(&CUT_NOTICED, &mut model.random);
-        model.ongoing.deaf.push((until, place));
-    } else {
-        model.cut(place);
-    }
-}
-
-fn connect_again(model: &mut Model, place: Place) {
-    model.ongoing.deaf.retain(|(_, deaf)| *deaf != place);
-    model.reconnect(place);
-}
-
-fn path(model: &Model, place: Place) -> Path {
-    match place {
-        Place::Pd(index) => model.members[index].network,
-        Place::Tikv(index) => model.stores[index].resources.network,
-    }
-}
-
-fn set_path(model: &mut Model, place: Place, path: Path) {
-    let broken = path.delay >= BREAKS_CONNECTIONS || path.loss >= 1.0;
-    match place {
-        Place::Pd(index) => model.members[index].network = path,
-        Place::Tikv(index) => model.stores[index].resources.network = path,
-    }
-    if broken {
-        model.cut(place);
-    } else {
-        model.reconnect(place);
     }
 }
 
