@@ -6,6 +6,7 @@ mod diagnose;
 mod diagnoser;
 mod doctor;
 mod exit;
+mod grade;
 mod run;
 mod schema;
 mod screen;
@@ -34,6 +35,7 @@ Examples:
   operator-run scenarios/ --diagnoser replay --cassettes cassettes          the same answers, without a key
   operator-run scenarios/store-down.yaml --record-observations              then, with the id of the run:
   operator-run diagnose 20261123-182203-wke0 --model claude-sonnet-5-5      another model on the same evidence
+  operator-run grade 20261123-182203-wke0           the same diagnosis by the rubric as it is now
   operator-run cluster up --port-base 12000         a modelled cluster for curl, a browser or Prometheus
   operator-run watch --subject tikv                 a cluster of your own: tickets and diagnoses until Ctrl-C
 
@@ -85,6 +87,8 @@ enum Command {
     Tickets(tickets::TicketsArgs),
     /// Diagnoses again what a run has observed, without a cluster.
     Diagnose(diagnose::DiagnoseArgs),
+    /// Grades kept runs by a rubric that has changed, without a cluster and without a model.
+    Grade(grade::GradeArgs),
     /// Serves a modelled cluster on ports of this machine.
     Cluster(cluster::ClusterArgs),
     /// Watches a cluster that is there already, and diagnoses what it finds, until Ctrl-C.
@@ -119,6 +123,7 @@ pub fn main() -> ExitCode {
                 watch::run(watch, database, &screen, &cancel).await
             }
             Some(Command::Diagnose(arguments)) => diagnose::diagnose(arguments, database, &screen).await,
+            Some(Command::Grade(arguments)) => grade::run(arguments, database),
             Some(Command::Tickets(tickets)) => tickets::show(tickets, database),
             Some(Command::Cluster(arguments)) => cluster::run(arguments).await,
             Some(Command::Clean(clean)) => clean::run(clean, database).await,

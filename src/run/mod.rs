@@ -10,6 +10,7 @@ mod inquiry;
 mod on_call;
 mod pipeline;
 mod record;
+mod regrade;
 mod snapshot;
 mod target;
 mod watch;
@@ -37,6 +38,7 @@ pub use record::{
     Baseline, DiagnoserRecord, Expectation, InjectionRecord, Phase, PhaseRecord, RunRecord, Verdict, ViolationRecord,
     Wall,
 };
+pub use regrade::grade_again;
 pub use snapshot::{SnapshotError, SnapshotOutcome, SnapshotPolicy, SnapshotStatus, Update};
 
 use pipeline::Pipeline;

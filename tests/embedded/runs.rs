@@ -191,3 +191,37 @@ fn the_reasons_are_shown_below_the_verdict() {
          rubric: 0.75 of 0.80 needed; not met: cause
     ");
 }
+
+#[test]
+fn a_kept_run_is_graded_by_a_rubric_that_has_changed() {
+    let bench = Bench::new();
+    let (_, record) = bench.record(STORE_DOWN, &[]);
+    let run = record.wall.run.as_str();
+    let grade = |arguments: &[&str]| {
+        let outcome = bench.run(&[&["grade", run], arguments].concat());
+        (outcome.exit, redact(&outcome.stdout), outcome.stderr)
+    };
+    let (exit, same, _) = grade(&[]);
+    assert_eq!((exit, same.as_str()), (0, "RUN  store-down  passed as before\n0 of 1 verdicts changed\n"));
+
+    bench.write("stricter.yaml", changed(&[("is: process_crash", "is: disk_full")]));
+    let (exit, stricter, _) = grade(&["--rubric", "stricter.yaml"]);
+    assert_eq!(exit, 1);
+    assert_snapshot!(stricter, @"
+    RUN  store-down  passed → misdiagnosed
+         rubric: 0.75 of 0.80 needed; not met: cause
+    1 of 1 verdicts changed
+    ");
+    bench.write("harm.yaml", changed(&[("none_of: [delete_store,", "none_of: [restart_store,")]));
+    assert!(grade(&["--rubric", "harm.yaml"]).1.contains("passed → harmful_remedy"));
+
+    // What was wrong with the detection stays wrong.
+    let (_, late) = bench.record(&changed(&[("within: 30s", "within: 5s")]), &[]);
+    let outcome = bench.run(&["grade", &late.wall.run, "--json"]);
+    let again: RunRecord = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!((outcome.exit, again.class, again.reasons), (1, late.class, late.reasons));
+
+    bench.write("other.yaml", changed(&[("name: store-down", "name: other")]));
+    assert_eq!(grade(&["--rubric", "other.yaml"]).0, 2);
+    assert_eq!(bench.run(&["grade", "no-such-run"]).exit, 2);
+}
