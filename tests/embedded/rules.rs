@@ -177,7 +177,7 @@ fn each_cause_is_told_by_its_signature() {
         (&Etcd, "etcd1", member("running", "timed_out"), "not_enough_evidence", "gather_evidence"),
         (&Etcd, "etcd1", silent_member("0", "0"), "process_hang", "resume_process"),
         (&Etcd, "etcd1", silent_member("5", "0"), "network_partition", "repair_network"),
-        (&Etcd, "etcd1", silent_member("1", "18"), "cpu_starvation", "raise_resource_limit"),
+        (&Etcd, "etcd1", silent_member("0", "18"), "cpu_starvation", "raise_resource_limit"),
         (&Etcd, "etcd1", two_members_down(), "quorum_loss", "restart_member"),
     ];
     for (subject, suspect, rows, category, action) in cases {

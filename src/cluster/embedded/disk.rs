@@ -98,9 +98,17 @@ impl Store {
     }
 }
 
+/// The exit code of a TiKV that panics (`tikv:components/tikv_util/src/lib.rs`, `set_panic_hook`).
+const PANICKED: i64 = 1;
+
 /// A store looks after its disk.
 pub(super) fn step(model: &mut Model, index: usize, now: Duration) {
     let store = &mut model.stores[index];
+    if store.space() == 0 {
+        // The next entry of the Raft log cannot be written.
+        lines::disk::no_space(&mut model.log, now, store);
+        return model.kill(Place::Tikv(index), PANICKED);
+    }
     if now >= store.disk.next_score {
         store.disk.next_score += SCORE_EVERY;
         let slow = store.resources.fsync >= SLOW_PROBE;

@@ -251,7 +251,13 @@ fn lift(model: &mut Model, fault: &Fault) -> Result<(), ClusterError> {
         (FaultKind::SlowDisk { .. }, Place::Tikv(index)) => {
             model.stores[index].resources.fsync = Resources::recorded().fsync;
         }
-        (FaultKind::FillDisk { .. }, Place::Tikv(index)) => model.stores[index].resources.foreign_bytes = 0,
+        (FaultKind::FillDisk { leave }, Place::Tikv(index)) => {
+            model.stores[index].resources.foreign_bytes = 0;
+            // It has ended for want of space.
+            if leave.0 == 0 {
+                model.start(place);
+            }
+        }
         (FaultKind::LimitCpu { .. }, Place::Tikv(index)) => {
             let store = &mut model.stores[index];
             let left = store.next_heartbeat.saturating_sub(now).div_f64(store.slowness());

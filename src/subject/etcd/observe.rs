@@ -19,10 +19,11 @@ const LOG_WINDOW: Duration = Duration::from_secs(30);
 
 /// What is counted in the logs: the kernel's words for ENOSPC, what a leader says that gets to its heartbeats late (etcd:
 /// server/etcdserver/raft.go), and what a member says that hears from no leader (etcd: raft/raft.go).
-const LOG_COUNTS: &[(&str, &str)] = &[
-    ("no_space_errors", "no space left on device"),
-    ("overload_warnings", "leader is overloaded"),
-    ("elections_begun", "is starting a new election"),
+/// Elections are counted over a shorter time: that of the cluster's start is not to be among them.
+const LOG_COUNTS: &[(&str, &str, Duration)] = &[
+    ("no_space_errors", "no space left on device", LOG_WINDOW),
+    ("overload_warnings", "leader is overloaded", LOG_WINDOW),
+    ("elections_begun", "is starting a new election", Duration::from_secs(8)),
 ];
 
 pub(super) async fn observe(cluster: &dyn Cluster) -> Observation {
@@ -78,9 +79,11 @@ fn observe_probe(observation: &mut Observation, node: &NodeName, name: &str, pro
 }
 
 fn observe_log(observation: &mut Observation, node: &NodeName, lines: &Result<Vec<LogLine>, ClusterError>) {
-    for (name, words) in LOG_COUNTS {
+    for (name, words, window) in LOG_COUNTS {
+        let since = observation.at.checked_sub(*window).unwrap_or(Timestamp::MIN);
         let count = |lines: &Vec<LogLine>| {
-            let told = lines.iter().filter(|line| line.node == *node && line.text.contains(words)).count();
+            let tells = |line: &&LogLine| line.node == *node && line.at >= since && line.text.contains(words);
+            let told = lines.iter().filter(tells).count();
             u32::try_from(told).map_or_else(Value::unknown, |told| Value::from(f64::from(told)))
         };
         observation.push("log", node, name, lines.as_ref().map_or_else(Value::unknown, count), Unit::Count);

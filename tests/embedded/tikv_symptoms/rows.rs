@@ -309,6 +309,18 @@ pub(super) const ROWS: &[Row] = &[
         recovery_seconds: 65,
     },
     Row {
+        name: "no space at all",
+        faults: || vec![(FaultKind::FillDisk { leave: Size(0) }, Victim)],
+        signs: &[
+            (Line(Victim, "No space left on device"), Some((0.0, 0.2))),
+            (Process(Victim, "exited(1)"), Some((0.0, 1.1))),
+            (State(Victim, "Disconnected"), Some((10.0, 21.1))),
+        ],
+        seconds: 60,
+        recovery: &[(Line(Victim, "Welcome to TiKV"), Some((0.0, 0.1))), (State(Victim, "Up"), Some((0.0, 15.0)))],
+        recovery_seconds: 20,
+    },
+    Row {
         name: "slow disk",
         faults: || vec![(FaultKind::SlowDisk { by: span(300) }, Victim)],
         signs: &[

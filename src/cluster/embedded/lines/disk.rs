@@ -19,6 +19,16 @@ pub(in super::super) fn usage_changed(log: &mut Log, at: Duration, here: &Store,
     log.write(at, &here.name, Origin("WARN", "server.rs:1523"), &message, &[("thread_id", &27)]);
 }
 
+/// A store that cannot write its Raft log panics.
+pub(in super::super) fn no_space(log: &mut Log, at: Duration, here: &Store) {
+    let message = format!(
+        "store {}: [region 0] failed to write to raft engine: Other(\"[components/raft_log_engine/src/engine.rs]: Engine \
+         IO error: No space left on device (os error 28)\")",
+        here.id
+    );
+    log.write(at, &here.name, Origin("FATAL", "lib.rs:479"), &message, &[("thread_id", &RAFTSTORE)]);
+}
+
 /// The leader of a region hears how full the disk of another peer is.
 pub(in super::super) fn usage_reported(
     log: &mut Log,

@@ -34,6 +34,9 @@ impl Model {
         }
         shutdown::step(self, index, now);
         disk::step(self, index, now);
+        if self.stores[index].process.running_since().is_none() {
+            return;
+        }
         if now >= self.stores[index].next_heartbeat {
             let removed = self.stores[index].view.node_state.is_removed();
             let heard = process.reachable() && self.pd_serves(now) && self.reaches_pd(index) && !removed;

@@ -65,7 +65,7 @@ leader is in its latency. raft_lag counts committed entries that the member has 
 because it was short of processor time or its disk was slow.
 - Without space for its log a member ends itself. A database at its quota raises the alarm NOSPACE instead: all members \
 refuse writes (http_429) until it is compacted, defragmented and the alarm is disarmed.
-- elections_begun and overload_warnings are counted in the member's own log of the last 30 s: one that hears from no leader \
+- elections_begun and overload_warnings are counted in the member's own log of the last 8 and 30 s: one that hears from no leader \
 begins an election every second or two, a leader that gets to its heartbeats late says that it is overloaded, and a hung \
 one logs nothing.
 - A killed process refuses connections. A paused or cut-off one lets them time out.

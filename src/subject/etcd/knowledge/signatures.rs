@@ -66,8 +66,8 @@ pub(in crate::subject::etcd) const SIGNATURES: &[Signature] = &[
         signs: &[
             Sign { on: Suspect, reading: "process", expected: OneOf(&["running", "paused"]), weight: 2.0 },
             Sign { on: Suspect, reading: "status_api", expected: OneOf(&["timed_out"]), weight: 3.0 },
-            // It does nothing at all. The election of its start may not be long ago.
-            Sign { on: Suspect, reading: "elections_begun", expected: AtMost(1.0), weight: 1.5 },
+            // It does nothing at all.
+            Sign { on: Suspect, reading: "elections_begun", expected: AtMost(0.0), weight: 1.5 },
             Sign { on: Suspect, reading: "overload_warnings", expected: AtMost(0.0), weight: 1.5 },
             Sign { on: Peers, reading: "status_api", expected: OneOf(&["answers"]), weight: 1.0 },
         ],
@@ -120,7 +120,7 @@ pub(in crate::subject::etcd) const SIGNATURES: &[Signature] = &[
         signs: &[
             Sign { on: Suspect, reading: "process", expected: OneOf(&["running"]), weight: 1.0 },
             Sign { on: Suspect, reading: "status_api", expected: OneOf(&["timed_out"]), weight: 1.0 },
-            Sign { on: Suspect, reading: "elections_begun", expected: AtLeast(2.0), weight: 4.0 },
+            Sign { on: Suspect, reading: "elections_begun", expected: AtLeast(1.0), weight: 4.0 },
             Sign { on: Suspect, reading: "overload_warnings", expected: AtMost(0.0), weight: 2.0 },
             Sign { on: Peers, reading: "write", expected: OneOf(&["ok"]), weight: 1.0 },
             Sign { on: Peers, reading: "knows_leader", expected: OneOf(&["true"]), weight: 1.0 },
