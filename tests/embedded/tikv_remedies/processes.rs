@@ -1,6 +1,7 @@
 //! Remedies that are done to processes: restarting, resuming, waiting; and restarting the wrong one.
 
 use operator_run::cluster::FaultKind;
+use operator_run::units::Size;
 
 use super::*;
 
@@ -91,4 +92,21 @@ async fn a_store_that_is_stopped_in_order_gives_its_leaders_away_first() {
         assert!(took >= 0.5, "seed {seed}: {took} s");
         assert_eq!(without_leader(&before, &cluster, 0.1), 0, "the client feels nothing");
     }
+}
+
+#[tokio::test]
+async fn a_store_without_space_ends_again_until_there_is_some() {
+    let cluster = up(4).await;
+    let victim = by_leaders(&cluster).await.remove(0);
+    let full = Fault::new(FaultKind::FillDisk { leave: Size(0) }, victim.as_str().into());
+    inject(&cluster, full.clone()).await;
+    for panics in 1..=2 {
+        wait(&cluster, 40.0).await;
+        assert_eq!(said(&log(&cluster).await, "No space left on device"), panics);
+        assert_eq!(state(&cluster, &victim).await, "Disconnected");
+        start(&cluster, &victim).await;
+    }
+    cluster.heal(&full.undo()).await.unwrap();
+    until(&cluster, 20.0, "up", async |cluster| state(cluster, &victim).await == "Up").await;
+    until(&cluster, 30.0, "sound", async |cluster| all_sound(cluster).await).await;
 }
