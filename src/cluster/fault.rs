@@ -90,6 +90,11 @@ pub enum FaultKind {
         /// So much.
         by: Span,
     },
+    /// Its disk takes no more writes in a second.
+    LimitDisk {
+        /// Than so many.
+        writes: Rate,
+    },
     /// Its disk is filled up by others.
     FillDisk {
         /// But for so much.
@@ -99,6 +104,11 @@ pub enum FaultKind {
     LimitCpu {
         /// Than so many cores.
         cores: f64,
+    },
+    /// Others use the processors that it runs on.
+    BurnCpu {
+        /// So many tasks that never wait, for each processor of the machine.
+        tasks: u32,
     },
     /// The kernel ends its process when it takes more memory.
     LimitMemory {
@@ -161,8 +171,10 @@ impl FaultKind {
             Self::DnsFailure => "dns_failure",
             Self::Disconnect => "disconnect",
             Self::SlowDisk { .. } => "slow_disk",
+            Self::LimitDisk { .. } => "limit_disk",
             Self::FillDisk { .. } => "fill_disk",
             Self::LimitCpu { .. } => "limit_cpu",
+            Self::BurnCpu { .. } => "burn_cpu",
             Self::LimitMemory { .. } => "limit_memory",
             Self::ShiftClock { .. } => "shift_clock",
             Self::HotKey { .. } => "hot_key",
@@ -176,8 +188,10 @@ impl FaultKind {
     /// The backends that can do it.
     #[must_use]
     pub fn backends(&self) -> &'static [Backend] {
+        use FaultKind::{
+            BurnCpu, FillDisk, Flap, Freeze, Kill, LimitCpu, LimitDisk, LimitMemory, Pause, Restart, Stop,
+        };
         use FaultKind::{Delay, Disconnect, DnsFailure, Exec, LimitBandwidth, Loss, Partition, Reset};
-        use FaultKind::{FillDisk, Flap, Freeze, Kill, LimitCpu, LimitMemory, Pause, Restart, Stop};
         match self {
             Kill { .. }
             | Stop
@@ -191,9 +205,14 @@ impl FaultKind {
             | Partition { .. }
             | Loss { .. }
             | Delay { jitter: None, .. } => &[Backend::Embedded, Backend::Compose],
-            Delay { .. } | LimitBandwidth { .. } | Reset { .. } | DnsFailure | Disconnect | Exec { .. } => {
-                &[Backend::Compose]
-            }
+            Delay { .. }
+            | LimitBandwidth { .. }
+            | Reset { .. }
+            | DnsFailure
+            | Disconnect
+            | LimitDisk { .. }
+            | BurnCpu { .. }
+            | Exec { .. } => &[Backend::Compose],
             _ => &[Backend::Embedded],
         }
     }
@@ -206,6 +225,15 @@ impl FaultKind {
                 "containers share the machine's clock; libfaketime has no effect on Go programs (PD, etcd), and with TiKV \
                  it was never tried",
             ),
+            (Self::SlowDisk { .. }, Backend::Compose) => Some(
+                "Linux has no delay for writes that every machine can set: use `limit_disk`, after which they wait",
+            ),
+            (Self::LimitDisk { .. }, Backend::Embedded) => {
+                Some("use `slow_disk`: the model's disks take a time for a write")
+            }
+            (Self::BurnCpu { .. }, Backend::Embedded) => {
+                Some("use `limit_cpu`: the model's processes share no processors")
+            }
             (Self::Delay { jitter: Some(_), .. }, Backend::Embedded) => {
                 Some("the model delays all packets alike: leave `jitter` out")
             }
@@ -216,8 +244,11 @@ impl FaultKind {
     /// Whether it can only be done to a node that keeps data.
     #[must_use]
     pub fn needs_data(&self) -> bool {
-        use FaultKind::{FillDisk, HotKey, LimitCpu, LimitMemory, SlowDisk};
-        matches!(self, SlowDisk { .. } | FillDisk { .. } | LimitCpu { .. } | LimitMemory { .. } | HotKey { .. })
+        use FaultKind::{FillDisk, HotKey, LimitCpu, LimitDisk, LimitMemory, SlowDisk};
+        matches!(
+            self,
+            SlowDisk { .. } | LimitDisk { .. } | FillDisk { .. } | LimitCpu { .. } | LimitMemory { .. } | HotKey { .. }
+        )
     }
 }
 
@@ -374,10 +405,11 @@ impl fmt::Display for Undo {
             FaultKind::DnsFailure => write!(formatter, "{node} finds names again"),
             FaultKind::Freeze => write!(formatter, "{node} goes on"),
             FaultKind::Exec { .. } => write!(formatter, "on {node}, what undoes the command was run"),
-            FaultKind::SlowDisk { .. } | FaultKind::FillDisk { .. } => {
+            FaultKind::SlowDisk { .. } | FaultKind::LimitDisk { .. } | FaultKind::FillDisk { .. } => {
                 write!(formatter, "the disk of {node} is as before")
             }
             FaultKind::LimitCpu { .. } | FaultKind::LimitMemory { .. } => write!(formatter, "{node} is not limited"),
+            FaultKind::BurnCpu { .. } => write!(formatter, "{node} has its processors for itself"),
             FaultKind::ShiftClock { .. } => write!(formatter, "the clock of {node} is right"),
             FaultKind::SplitRegions { .. } => formatter.write_str("the new regions were merged"),
             FaultKind::LogLine { .. } => write!(formatter, "{node} logs no more of it"),

@@ -56,12 +56,18 @@ pub struct FaultEntry {
     /// Every write to the disk of a node takes longer.
     #[serde(default)]
     pub slow_disk: Option<Slower>,
+    /// The disk of a node takes only so many writes in a second; what is more waits.
+    #[serde(default)]
+    pub limit_disk: Option<LimitDisk>,
     /// The disk of a node is filled up by others.
     #[serde(default)]
     pub fill_disk: Option<FillDisk>,
     /// A node gets only so much of the processors.
     #[serde(default)]
     pub limit_cpu: Option<LimitCpu>,
+    /// Others use the processors that a node runs on.
+    #[serde(default)]
+    pub burn_cpu: Option<BurnCpu>,
     /// The kernel ends the process of a node when it takes more memory than this.
     #[serde(default)]
     pub limit_memory: Option<LimitMemory>,
@@ -124,8 +130,10 @@ impl FaultEntry {
             act(self.dns_failure.as_ref(), |to| (FaultKind::DnsFailure, &to.target)),
             act(self.disconnect.as_ref(), |to| (FaultKind::Disconnect, &to.target)),
             act(self.slow_disk.as_ref(), |to| (FaultKind::SlowDisk { by: to.by }, &to.target)),
+            act(self.limit_disk.as_ref(), |to| (FaultKind::LimitDisk { writes: to.writes }, &to.target)),
             act(self.fill_disk.as_ref(), |to| (FaultKind::FillDisk { leave: to.leave }, &to.target)),
             act(self.limit_cpu.as_ref(), |to| (FaultKind::LimitCpu { cores: to.cores }, &to.target)),
+            act(self.burn_cpu.as_ref(), |to| (FaultKind::BurnCpu { tasks: to.tasks }, &to.target)),
             act(self.limit_memory.as_ref(), |to| (FaultKind::LimitMemory { to: to.to }, &to.target)),
             act(self.exec.as_ref(), |to| {
                 (FaultKind::Exec { command: to.command.clone(), undo: to.undo.clone() }, &to.target)
@@ -246,6 +254,16 @@ pub struct Loss {
     pub percent: u8,
 }
 
+/// A node with a disk that does little at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitDisk {
+    /// Which node.
+    pub target: Target,
+    /// How many writes its disk takes in a second.
+    pub writes: Rate,
+}
+
 /// A node whose disk is full, or nearly so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -264,6 +282,17 @@ pub struct LimitCpu {
     pub target: Target,
     /// How many cores it gets; also a fraction of one.
     pub cores: f64,
+}
+
+/// A node that shares its processors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BurnCpu {
+    /// Which node.
+    pub target: Target,
+    /// How many tasks that never wait run beside it, for each processor of the machine.
+    #[schemars(range(min = 1, max = 64))]
+    pub tasks: u32,
 }
 
 /// A command in a node's container.

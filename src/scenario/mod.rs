@@ -17,8 +17,8 @@ use crate::cluster::{Backend, FaultKind, Node};
 use crate::subject::{self, Subject};
 
 pub use entry::{
-    Exec, FaultEntry, FillDisk, Flap, HaltScheduling, HotKey, Kill, LimitCpu, LimitMemory, Loss, Partition, Pick,
-    ShiftClock, Slower, SplitRegions, Target, ToNode, WrittenLine,
+    BurnCpu, Exec, FaultEntry, FillDisk, Flap, HaltScheduling, HotKey, Kill, LimitCpu, LimitDisk, LimitMemory, Loss,
+    Partition, Pick, ShiftClock, Slower, SplitRegions, Target, ToNode, WrittenLine,
 };
 pub use find::{FindError, find};
 pub use mistake::{Mistake, Place, ScenarioError};

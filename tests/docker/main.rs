@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod beside;
+mod control_groups;
 mod engine;
 mod environment;
 mod faults;
@@ -14,6 +15,7 @@ mod interrupted;
 mod killed;
 mod library;
 mod network;
+mod on_cluster;
 mod program;
 mod promql;
 mod scenario;

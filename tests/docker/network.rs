@@ -1,24 +1,18 @@
 //! Faults of the network on a real etcd: each bites, is seen from outside, and ends, also when nobody ends it.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use operator_run::cluster::{Cluster, Direction, Fault, FaultKind, compose};
+use operator_run::cluster::{Direction, Fault, FaultKind, compose};
 use operator_run::reading::NodeName;
 use operator_run::units::{Size, Span};
-use tokio_util::sync::CancellationToken;
 
 use super::beside::{
-    address, agents, beside, beside_with, connects, connects_with, container, engine_image, said_dialling, took,
-    took_with,
+    address, agents, beside, beside_with, connects, connects_with, container, said_dialling, took, took_with,
 };
-use super::engine::{Engine, docker, remove_all_of, try_docker};
-use super::library::{in_own_process, plan};
+use super::engine::{Engine, docker, try_docker};
+use super::on_cluster::{bite, ends_with_the_runner, heal, on_a_cluster, until};
 use super::program::{Call, Folder, PATIENCE, clean};
-use operator_run::run::Plan;
-
-/// How long the kernel keeps rules that nobody renews, and as much again for a busy machine.
-const LEASE_IS_OVER: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_partition_of_the_leader_elects_another() {
@@ -317,58 +311,9 @@ fn what_a_killed_runner_has_done_is_undone_by_another_process() {
     }
 }
 
-/// Kills a runner that has done a fault; then nothing of it may act any more, with nobody's help.
-fn ends_with_the_runner(fault: &str, acts: impl Fn(&str, &str) -> bool) {
-    let Some(engine) = Engine::find() else { return };
-    let folder = Folder::new();
-    let scenario = folder.scenario_with("kill: { target: { role: etcd, pick: leader } }", fault);
-    let mut running = Call::new(&engine, &folder, scenario).start();
-    running.wait_for("fault ");
-    let (run, image) = (folder.only_run().run, engine_image(&engine));
-    let acted = acts(&image, &run);
-    running.kill();
-    let killed = Instant::now();
-    let ended = || agents(&run).is_empty() && !acts(&image, &run);
-    while !ended() && killed.elapsed() < LEASE_IS_OVER {}
-    let (over, left) = (ended(), agents(&run));
-    remove_all_of(&run);
-    assert!(acted, "it did not act before");
-    assert!(over, "it still acts, or agents are left: {left:?}");
-}
-
-/// Runs a body on a cluster of three, in a process of its own.
-fn on_a_cluster(test: &str, body: impl AsyncFnOnce(&str, &dyn Cluster)) {
-    in_own_process(test, async |store| {
-        let run = format!("test-{}", std::process::id());
-        store.start_run(&run, "network", "compose").unwrap();
-        let Plan { loaded, cluster, .. } = plan();
-        let cluster = loaded.subject.cluster(&cluster, &run).unwrap();
-        cluster.up(&CancellationToken::new()).await.unwrap();
-        body(&run, &*cluster).await;
-        cluster.down().await.unwrap();
-    });
-}
-
 fn partition(node: &str, from: &[&str], direction: Direction) -> Fault {
     let from = from.iter().map(|node| NodeName::from(*node)).collect();
     Fault::new(FaultKind::Partition { from, direction }, node.into())
-}
-
-/// Does a fault, unless it is done, and waits until it shows.
-async fn bite(cluster: &dyn Cluster, fault: &Fault) {
-    if cluster.missing_effect(fault).await.unwrap().as_deref() == Some("it was not done") {
-        cluster.inject(fault).await.unwrap();
-    }
-    let shows = async { while cluster.missing_effect(fault).await.unwrap().is_some() {} };
-    tokio::time::timeout(PATIENCE, shows).await.unwrap();
-}
-
-/// Undoes a fault, twice; it leaves no agent.
-async fn heal(run: &str, cluster: &dyn Cluster, fault: &Fault) {
-    for _ in 0..2 {
-        cluster.heal(&fault.undo()).await.unwrap();
-        assert_eq!(agents(run), "");
-    }
 }
 
 /// How many of fifty connections from a peer to `etcd0` are not there before a lost packet is sent again.
@@ -392,11 +337,4 @@ fn leader_by(run: &str, node: &str) -> Option<String> {
     let members = etcdctl(&["member", "list"])?;
     let member = members["members"].as_array()?.iter().find(|member| member["ID"].as_u64() == Some(leader))?;
     member["name"].as_str().map(str::to_owned)
-}
-
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
-    }
 }

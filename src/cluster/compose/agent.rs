@@ -1,4 +1,4 @@
-//! An agent: a helper container beside the container of a node, in its network, on its volumes or both. It is told what
+//! An agent: a helper container beside the container of a node, in its network, on its volumes or in its control group. It is told what
 //! to do line by line, and undoes everything when nobody speaks to it any more: when the runner is killed, the engine
 //! closes the agent's standard input. What it runs is `agent.sh`; nothing is ever started inside a node's own image.
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error as DockerError;
-use bollard::models::{ContainerCreateBody, ContainerSummary, HostConfig};
+use bollard::models::{ContainerCreateBody, ContainerSummary, HostConfig, HostConfigCgroupnsModeEnum};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder,
     RemoveContainerOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
@@ -29,10 +29,15 @@ const IMAGE_VARIABLE: &str = "OPERATOR_RUN_NETTOOLS_IMAGE";
 const USUAL_IMAGE: &str = "nicolaka/netshoot:v0.13";
 /// The label of an agent, with what it is for.
 const AGENT_LABEL: &str = "operator-run.agent";
-const SCRIPT: &str = concat!(include_str!("network.sh"), include_str!("agent.sh"));
+const SCRIPT: &str = concat!(include_str!("network.sh"), include_str!("control_group.sh"), include_str!("agent.sh"));
 /// The programs that the script calls by these names.
-const PROGRAMS: [&str; 2] =
-    [concat!("DELAYER=", include_str!("delayer.py")), concat!("SENDER=", include_str!("sender.py"))];
+const PROGRAMS: [&str; 3] = [
+    concat!("DELAYER=", include_str!("delayer.py")),
+    concat!("SENDER=", include_str!("sender.py")),
+    concat!("WRITER=", include_str!("writer.py")),
+];
+/// Where the control groups of the machine are mounted, there and for an agent that works in them.
+const CONTROL_GROUPS: &str = "/sys/fs/cgroup:/cgroup";
 
 /// How long an agent, and what it has set in the kernel, outlives the last sign of life.
 pub(super) const LEASE: Duration = Duration::from_secs(10);
@@ -44,9 +49,9 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 const STOPS_WITHIN_SECONDS: i32 = 10;
 
 /// What an agent is, and where it runs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Post<'a> {
-    /// The id of the node's container.
+    /// The id of the node's container; empty if the agent is beside none.
     pub(super) container: &'a str,
     /// What the agent is for; another process finds it by this, see [`dismiss`].
     pub(super) purpose: &'a str,
@@ -56,6 +61,8 @@ pub(super) struct Post<'a> {
     pub(super) network: bool,
     /// Whether it has the container's volumes.
     pub(super) volumes: bool,
+    /// Whether it has the control groups of the machine.
+    pub(super) control_groups: bool,
 }
 
 /// An agent at its post.
@@ -222,6 +229,9 @@ fn create_body(run: &str, image: String, post: &Post<'_>) -> ContainerCreateBody
     let host = HostConfig {
         auto_remove: Some(true),
         network_mode: Some(if post.network { format!("container:{}", post.container) } else { "none".to_owned() }),
+        binds: post.control_groups.then(|| vec![CONTROL_GROUPS.to_owned()]),
+        // With one of its own it could not move a process into another's.
+        cgroupns_mode: post.control_groups.then_some(HostConfigCgroupnsModeEnum::HOST),
         volumes_from: post.volumes.then(|| vec![post.container.to_owned()]),
         cap_add: Some(post.capabilities.iter().map(|name| (*name).to_owned()).collect()),
         ..HostConfig::default()

@@ -60,17 +60,21 @@ impl Finding {
     }
 }
 
-/// What a fault of the network is done with.
+/// What a fault is done with that not every kernel has, or not every engine may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Means {
     Nft,
     Netem,
     Queue,
     Bandwidth,
+    /// The control groups of the machine, and their limits for disks.
+    DiskGroups,
+    /// The control groups of the machine, and their share of the processors.
+    CpuGroups,
 }
 
 impl Means {
-    const ALL: [Self; 4] = [Self::Nft, Self::Netem, Self::Queue, Self::Bandwidth];
+    const ALL: [Self; 6] = [Self::Nft, Self::Netem, Self::Queue, Self::Bandwidth, Self::DiskGroups, Self::CpuGroups];
 
     fn name(self) -> &'static str {
         match self {
@@ -78,6 +82,8 @@ impl Means {
             Self::Netem => "netem",
             Self::Queue => "NFQUEUE",
             Self::Bandwidth => "tbf",
+            Self::DiskGroups => "control groups of disks",
+            Self::CpuGroups => "control groups of processors",
         }
     }
 
@@ -93,6 +99,12 @@ impl Means {
             Self::Bandwidth => {
                 "tc qdisc add dev lo root tbf rate 1mbit burst 10kb latency 400ms && tc qdisc del dev lo root"
             }
+            // A container's own group, and the name of its host is the beginning of its id.
+            Self::DiskGroups => {
+                "folder=$(group blkio \"$HOSTNAME\") && files=(\"$folder\"/{io.max,blkio.throttle.write_iops_device}) && \
+                 { [[ -w ${files[0]} || -w ${files[1]} ]] || { echo \"no limit of writes is in $folder\" && false; }; }"
+            }
+            Self::CpuGroups => "folder=$(group cpu \"$HOSTNAME\") && (echo $BASHPID >\"$folder/cgroup.procs\")",
         }
     }
 
@@ -102,6 +114,8 @@ impl Means {
             Self::Nft => "partition, loss, reset, dns_failure",
             Self::Netem | Self::Queue => "delay",
             Self::Bandwidth => "limit_bandwidth",
+            Self::DiskGroups => "limit_disk",
+            Self::CpuGroups => "burn_cpu",
         }
     }
 
@@ -113,6 +127,8 @@ impl Means {
             }
             FaultKind::Delay { .. } => &[Self::Netem, Self::Queue],
             FaultKind::LimitBandwidth { .. } => &[Self::Bandwidth],
+            FaultKind::LimitDisk { .. } => &[Self::DiskGroups],
+            FaultKind::BurnCpu { .. } => &[Self::CpuGroups],
             _ => &[],
         }
     }
@@ -123,7 +139,8 @@ pub(super) async fn check(engine: &Engine, kinds: &[&FaultKind]) -> Result<(), C
     if kinds.iter().all(|kind| Means::of(kind).is_empty()) {
         return Ok(());
     }
-    let agent = start_agent(engine).await?;
+    let groups = kinds.iter().any(|kind| matches!(Means::of(kind), [Means::DiskGroups | Means::CpuGroups]));
+    let agent = start_agent(engine, groups).await?;
     let checked = async {
         for kind in kinds {
             let mut refused = Vec::new();
@@ -148,10 +165,10 @@ pub(super) async fn check(engine: &Engine, kinds: &[&FaultKind]) -> Result<(), C
     outcome
 }
 
-/// An agent in a network of its own.
-async fn start_agent(engine: &Engine) -> Result<Agent, ClusterError> {
+/// An agent in a network of its own, with the control groups of the machine if they are needed.
+async fn start_agent(engine: &Engine, control_groups: bool) -> Result<Agent, ClusterError> {
     let capabilities = &["NET_ADMIN"];
-    let post = Post { container: "", purpose: "trial", capabilities, network: false, volumes: false };
+    let post = Post { purpose: "trial", capabilities, control_groups, ..Post::default() };
     Agent::start(engine, &post).await
 }
 
@@ -276,7 +293,7 @@ async fn examine_network(docker: Docker) -> Vec<Finding> {
         return unknown(format!("they are tried with {image}, which is not here"));
     }
     let engine = Engine { docker, run: format!("doctor-{}", std::process::id()) };
-    let agent = match start_agent(&engine).await {
+    let agent = match start_agent(&engine, true).await {
         Ok(agent) => agent,
         Err(error) => return unknown(error.to_string()),
     };

@@ -35,7 +35,7 @@ pub(super) async fn missing_effect(engine: &Engine, container: &Container<'_>) -
 /// What a process in the container's network is told.
 async fn ask(engine: &Engine, container: &Container<'_>, command: &str) -> Result<String, ClusterError> {
     let purpose = format!("operator_run_disconnect_{}", container.node);
-    let post = Post { container: &container.id, purpose: &purpose, capabilities: &[], network: true, volumes: false };
+    let post = Post { container: &container.id, purpose: &purpose, network: true, ..Post::default() };
     let agent = Agent::start(engine, &post).await?;
     let said = agent.run(command).await;
     agent.end().await?;

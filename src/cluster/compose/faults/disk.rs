@@ -118,6 +118,6 @@ async fn start_agent(
     container: &ContainerInspectResponse,
 ) -> Result<Agent, ClusterError> {
     let (container, purpose) = (container.id.as_deref().unwrap_or_default(), purpose(node));
-    let post = Post { container, purpose: &purpose, capabilities: &[], network: false, volumes: true };
+    let post = Post { container, purpose: &purpose, volumes: true, ..Post::default() };
     Agent::start(engine, &post).await
 }

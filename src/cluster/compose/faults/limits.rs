@@ -68,6 +68,12 @@ pub(super) async fn restore_cpu(container: &Container<'_>, before: &CpuLimits) -
     container.wait_healed(doing, limited).await
 }
 
+/// Whether the container gets only a part of the processors.
+pub(super) async fn limits_cpu(container: &Container<'_>) -> Result<bool, ClusterError> {
+    let host = host_config(container).await?;
+    Ok([host.nano_cpus, host.cpu_quota].into_iter().flatten().any(|limit| limit > 0))
+}
+
 fn cpu_quota(quota: i64, period: i64) -> ContainerUpdateBody {
     ContainerUpdateBody { cpu_quota: Some(quota), cpu_period: Some(period), ..ContainerUpdateBody::default() }
 }

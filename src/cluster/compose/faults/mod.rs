@@ -4,6 +4,7 @@
 //! setting that is there. What must be done inside a container's network is done by an [`Agent`](super::agent::Agent), which
 //! undoes it when the runner is gone.
 
+mod control_group;
 mod disconnect;
 mod disk;
 mod exec;
@@ -24,6 +25,7 @@ use tokio::sync::Mutex;
 use super::super::{ClusterError, Fault, FaultKind, Fingerprint, Undo};
 use super::{Engine, engine_error};
 use crate::reading::NodeName;
+use control_group::Held;
 use disk::Filler;
 use flap::{Flapping, Rhythm};
 use network::Kept;
@@ -85,6 +87,8 @@ pub(super) struct Faults {
     marks: Mutex<BTreeMap<NodeName, String>>,
     /// The nodes whose disks this process keeps full.
     fillers: Mutex<BTreeMap<NodeName, Filler>>,
+    /// The faults of control groups that this process keeps in force, by their names.
+    held: Mutex<BTreeMap<String, Held>>,
 }
 
 impl Faults {
@@ -97,6 +101,7 @@ impl Faults {
             flapping: Mutex::default(),
             marks: Mutex::default(),
             fillers: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 
@@ -132,6 +137,14 @@ impl Faults {
                 kept.insert(name, Kept::set(&self.engine, fault, self.peers(fault, node)).await?);
                 Ok(())
             }
+            _ if control_group::is_of_control_group(fault) => {
+                let (mut held, name) = (self.held.lock().await, control_group::name(fault, &container));
+                if held.contains_key(&name) {
+                    return Err(acts_already(fault));
+                }
+                held.insert(name, Held::set(&self.engine, fault, &container).await?);
+                Ok(())
+            }
             FaultKind::Flap { up, down, count } => {
                 let rhythm = Rhythm { up: *up, down: *down, count: *count };
                 let flapping = Flapping::begin(self.engine.clone(), node.clone(), rhythm);
@@ -163,6 +176,12 @@ impl Faults {
                 Some(kept) => kept.missing_effect(fault).await,
                 None => Ok(not_done()),
             },
+            _ if control_group::is_of_control_group(fault) => {
+                match self.held.lock().await.get(&control_group::name(fault, &container)) {
+                    Some(held) => held.missing_effect().await,
+                    None => Ok(not_done()),
+                }
+            }
             FaultKind::Disconnect => disconnect::missing_effect(&self.engine, &container).await,
             FaultKind::Flap { .. } => {
                 let flapping = self.flapping.lock().await;
@@ -196,6 +215,11 @@ impl Faults {
     pub(super) async fn ended(&self) -> Option<String> {
         for kept in self.kept.lock().await.values() {
             if let Some(reason) = kept.ended().await {
+                return Some(reason);
+            }
+        }
+        for held in self.held.lock().await.values() {
+            if let Some(reason) = held.ended().await {
                 return Some(reason);
             }
         }
@@ -239,6 +263,10 @@ impl Faults {
                     kept.end().await;
                 }
                 network::lift(&self.engine, fault, &self.peers(fault, container.node)).await
+            }
+            _ if control_group::is_of_control_group(fault) => {
+                self.held.lock().await.remove(&control_group::name(fault, &container));
+                control_group::lift(&self.engine, fault, &container).await
             }
             FaultKind::FillDisk { leave } => {
                 self.fillers.lock().await.remove(container.node);

@@ -193,7 +193,7 @@ pub(super) async fn marks(engine: &Engine, node: &NodeName) -> Result<String, Cl
     let container = engine.container_id(node).await?;
     let purpose = format!("operator_run_marks_{node}");
     let capabilities = &["NET_ADMIN"];
-    let post = Post { container: &container, purpose: &purpose, capabilities, network: true, volumes: false };
+    let post = Post { container: &container, purpose: &purpose, capabilities, network: true, ..Post::default() };
     let agent = Agent::start(engine, &post).await?;
     let marks = agent.run("marks").await;
     agent.end().await?;
@@ -218,7 +218,7 @@ async fn start_agent(
     let purpose = rules::name(fault);
     let container = container.id.as_deref().unwrap_or_default();
     let capabilities = &["NET_ADMIN"];
-    Agent::start(engine, &Post { container, purpose: &purpose, capabilities, network: true, volumes: false }).await
+    Agent::start(engine, &Post { container, purpose: &purpose, capabilities, network: true, ..Post::default() }).await
 }
 
 /// By what a fault can be seen, as soon as there is something; nothing if there is none in time.
