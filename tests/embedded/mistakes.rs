@@ -87,6 +87,8 @@ const MEANING: &[Case] = &[
     ("a delay of nothing", KILL, "  - delay: { target: { node: tikv1 }, by: 0s }"),
     ("a packet that comes before it is sent", KILL, "  - delay: { target: { node: tikv1 }, by: 1s, jitter: 2s }"),
     ("a link that carries nothing", KILL, "  - limit_bandwidth: { target: { node: tikv1 }, to: 1KB }"),
+    ("a disk that takes no write", KILL, "  - limit_disk: { target: { node: tikv1 }, writes: 0/s }"),
+    ("more tasks than a machine can start", KILL, "  - burn_cpu: { target: { node: tikv1 }, tasks: 65 }"),
     ("connections to nobody", KILL, "  - reset: { target: { node: tikv1 }, from: [tikv2, pdd] }"),
     ("a disk of a role without data", KILL, "  - slow_disk: { target: { role: pd, pick: leader }, by: 300ms }"),
     ("a target of the cluster", KILL, "  - halt_scheduling: {}"),

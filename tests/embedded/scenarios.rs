@@ -72,6 +72,8 @@ fn a_fault_that_the_backend_cannot_do_is_refused_with_its_line() {
     for (fault, expected) in [
         ("delay: { target: { node: tikv0 }, by: 1s, jitter: 1ms }", "the model delays all packets alike"),
         ("limit_bandwidth: { target: { node: tikv0 }, to: 1MB }", "it can be done on compose"),
+        ("limit_disk: { target: { node: tikv0 }, writes: 5/s }", "use `slow_disk`"),
+        ("burn_cpu: { target: { node: tikv0 }, tasks: 8 }", "use `limit_cpu`"),
         ("reset: { target: { node: tikv0 } }", "it can be done on compose"),
         ("dns_failure: { target: { node: tikv0 } }", "it can be done on compose"),
         ("disconnect: { target: { node: tikv0 } }", "it can be done on compose"),

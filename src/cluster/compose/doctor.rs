@@ -82,8 +82,8 @@ impl Means {
             Self::Netem => "netem",
             Self::Queue => "NFQUEUE",
             Self::Bandwidth => "tbf",
-            Self::DiskGroups => "control groups of disks",
-            Self::CpuGroups => "control groups of processors",
+            Self::DiskGroups => "disk cgroups",
+            Self::CpuGroups => "CPU cgroups",
         }
     }
 

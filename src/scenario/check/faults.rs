@@ -11,8 +11,6 @@ use crate::subject::{Leads, Role};
 
 /// How many writes a second a disk can be limited to: a database that cannot write at all ends, and more are no limit.
 const WRITES: RangeInclusive<u32> = 1..=1000;
-/// How many tasks for each processor can run beside a node: each is a process.
-const TASKS: RangeInclusive<u32> = 1..=64;
 
 /// How much a limited link may carry in a second: a packet is to pass, and what a machine reaches by itself is no limit.
 const LINKS: RangeInclusive<u64> = 10_000..=100_000_000;
@@ -66,9 +64,6 @@ impl Checker<'_> {
             }
             FaultKind::LimitDisk { writes } if !WRITES.contains(&writes.0) => {
                 return self.say(&inner("writes"), "a disk can be limited to 1/s to 1000/s", "");
-            }
-            FaultKind::BurnCpu { tasks } if !TASKS.contains(tasks) => {
-                return self.say(&inner("tasks"), "1 to 64 tasks can run beside a node on each processor", "");
             }
             FaultKind::HotKey { rate } if rate.0 == 0 => "rate",
             FaultKind::LogLine { text } if text.trim().is_empty() => "text",
