@@ -8,6 +8,7 @@ use operator_run::units::Rate;
 use super::beside::{agents, container};
 use super::engine::docker;
 use super::on_cluster::{bite, ends_with_the_runner, heal, on_a_cluster};
+use super::program::PATIENCE;
 
 #[test]
 fn writes_to_a_disk_wait() {
@@ -24,9 +25,12 @@ fn writes_to_a_disk_wait() {
         assert!(slow("etcd0").await && !slow("etcd1").await);
         // A container that starts has no limits but its own.
         docker(&["restart", "--time", "1", &container(run, "etcd0")]);
-        while !slow("etcd0").await {
-            assert_eq!(cluster.ended_fault().await, None);
-        }
+        let again = async {
+            while !slow("etcd0").await {
+                assert_eq!(cluster.ended_fault().await, None);
+            }
+        };
+        tokio::time::timeout(PATIENCE, again).await.expect("the limit to be set again");
         heal(run, cluster, &fault).await;
         assert!(!slow("etcd0").await);
 
@@ -54,9 +58,12 @@ fn others_use_its_processors() {
         docker(&["kill", &container(run, "etcd0")]);
         docker(&["start", &container(run, "etcd0")]);
         assert_eq!(cluster.process(&"etcd0".into()).await.unwrap(), ProcessState::Running);
-        while tasks() != all {
-            assert_eq!(cluster.ended_fault().await, None);
-        }
+        let again = async {
+            while tasks() != all {
+                assert_eq!(cluster.ended_fault().await, None);
+            }
+        };
+        tokio::time::timeout(PATIENCE, again).await.expect("all tasks to be there again");
         heal(run, cluster, &fault).await;
         assert_eq!(tasks(), 0);
     });

@@ -30,17 +30,21 @@ disk() {
 
 # limit_writes CONTAINER PATH WRITES: to the disk that PATH is on, so many in a second; 0 stands for no limit
 limit_writes() {
-  local device folder
+  local device folder writes=$3
   device=$(disk "$2") || { echo "$device" && return 1; }
   folder=$(group blkio "$1") || { echo "$folder" && return 1; }
   if [[ -e /cgroup/cgroup.controllers ]]; then
-    echo "$device wiops=${3/#%0/max}" >"$folder/io.max"
+    [[ $writes != 0 ]] || writes=max
+    echo "$device wiops=$writes" >"$folder/io.max"
   else
-    echo "$device $3" >"$folder/blkio.throttle.write_iops_device"
+    echo "$device $writes" >"$folder/blkio.throttle.write_iops_device"
   fi
 }
 
 keep_writes_limited() { ! group blkio "$1" >/dev/null || limit_writes "$@"; }
+
+# end_writes_limited CONTAINER PATH: a disk whose writes cannot be limited has no limit
+end_writes_limited() { ! disk "$2" >/dev/null || keep_writes_limited "$1" "$2" 0; }
 
 # write CONTAINER PATH COUNT: synced writes, one after the other; prints how many microseconds they took
 write() {

@@ -58,7 +58,7 @@ impl Means {
     /// Undoes it, whether it is there or not.
     fn remove(&self) -> String {
         match self {
-            Self::Disk { container, folder, .. } => format!("keep_writes_limited {container} {folder} 0"),
+            Self::Disk { container, folder, .. } => format!("end_writes_limited {container} {folder}"),
             Self::Tasks { .. } => "end_burning".to_owned(),
         }
     }
