@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Diagnosis, HypothesisVerdict};
 use crate::reading::NodeName;
 
 /// What stands in a check for any of the nodes that the first fault is done to.
@@ -13,6 +13,12 @@ pub const TARGET: &str = "target";
 pub const GROUNDED: &str = "grounded";
 /// The path of the whole diagnosis.
 pub const WHOLE: &str = "diagnosis";
+/// The paths of the causes of the hypotheses with a verdict, beside those of the diagnosis, and the verdict's word.
+pub const BY_VERDICT: [(&str, HypothesisVerdict); 3] = [
+    ("confirmed", HypothesisVerdict::Confirmed),
+    ("rejected", HypothesisVerdict::Rejected),
+    ("open", HypothesisVerdict::Open),
+];
 
 /// How a diagnosis is graded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,7 +30,8 @@ pub struct Rubric {
     pub checks: Vec<Check>,
 }
 
-/// One check: a path into the diagnosis, and exactly one of `is`, `any_of`, `none_of`, `contains`, `lacks`, `at_least`.
+/// One check: a path into the diagnosis, and exactly one of `is`, `any_of`, `none_of`, `contains`, `lacks`, `matches`,
+/// `at_least`, `at_most`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
@@ -37,7 +44,8 @@ pub struct Check {
     #[serde(default)]
     pub required: bool,
     /// The place in the diagnosis, such as `root_cause.category`; `diagnosis` for the whole of it, `grounded` for the share
-    /// of the claims that the evidence shows.
+    /// of the claims that the evidence shows, `confirmed`, `rejected` and `open` for the causes of the hypotheses that
+    /// came out so.
     pub path: String,
     /// The value must be this; `target` stands for any node that the fault was done to.
     #[serde(default)]
@@ -54,9 +62,15 @@ pub struct Check {
     /// Neither the text nor any text below the path may contain this.
     #[serde(default)]
     pub lacks: Option<Scalar>,
+    /// This regular expression must match somewhere in the text, in the form that the crate regex takes.
+    #[serde(default)]
+    pub matches: Option<String>,
     /// The number, or the length of the list, must be at least this.
     #[serde(default)]
     pub at_least: Option<f64>,
+    /// The number, or the length of the list, must be at most this.
+    #[serde(default)]
+    pub at_most: Option<f64>,
 }
 
 /// A word, a number or a truth value.
@@ -134,6 +148,10 @@ pub fn grade(
     let whole = graded.clone();
     graded[WHOLE] = whole;
     graded[GROUNDED] = grounded.into();
+    for (path, verdict) in BY_VERDICT {
+        let causes = diagnosis.hypotheses.iter().filter(|one| one.verdict == verdict).map(|one| &one.category.0);
+        graded[path] = causes.cloned().collect();
+    }
     let checks: Vec<CheckResult> = rubric.checks.iter().map(|check| apply(check, &graded, targets)).collect();
     let weight = |checks: &mut dyn Iterator<Item = &CheckResult>| {
         checks.map(|check| check.weight).fold(0.0, |sum, weight| sum + weight)
@@ -166,8 +184,14 @@ fn apply(check: &Check, diagnosis: &Json, targets: &[NodeName]) -> CheckResult {
     } else if let Some(scalar) = &check.lacks {
         let mentioned = means(scalar).iter().any(|value| mentions(found, &plain(value)));
         (!found.is_null() && !mentioned, format!("lacks {}", plain(&scalar.0)))
+    } else if let Some(pattern) = &check.matches {
+        let expression = regex::Regex::new(pattern).ok();
+        let met = expression.zip(found.as_str()).is_some_and(|(expression, text)| expression.is_match(text));
+        (met, format!("matches {pattern}"))
     } else if let Some(least) = check.at_least {
         (size(found).is_some_and(|size| size >= least), format!("is at least {least}"))
+    } else if let Some(most) = check.at_most {
+        (size(found).is_some_and(|size| size <= most), format!("is at most {most}"))
     } else {
         (false, "asks nothing".to_owned())
     };
@@ -177,7 +201,13 @@ fn apply(check: &Check, diagnosis: &Json, targets: &[NodeName]) -> CheckResult {
         required: check.required,
         met,
         asked: format!("{} {test}", check.path),
-        found: if check.path == WHOLE { "mentioned".to_owned() } else { plain(found) },
+        found: match found {
+            _ if check.path == WHOLE => "mentioned".to_owned(),
+            Json::Array(causes) if BY_VERDICT.iter().any(|(path, _)| *path == check.path) && !causes.is_empty() => {
+                causes.iter().map(plain).collect::<Vec<_>>().join(", ")
+            }
+            found => plain(found),
+        },
     }
 }
 

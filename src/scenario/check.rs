@@ -14,7 +14,7 @@ use super::tree::{Node as Part, Step, Tree};
 use super::{Check, Rubric, Scalar, TARGET, find_subject};
 use crate::cluster::{LoadSpec, Node};
 use crate::diagnosis::form;
-use crate::grade::rubric::{GROUNDED, WHOLE};
+use crate::grade::rubric::{BY_VERDICT, GROUNDED, WHOLE};
 use crate::subject::{self, CLUSTER, Subject, UNREACHABLE};
 
 /// How many operations a second there can be.
@@ -223,6 +223,10 @@ impl Checker<'_> {
         let mut schema = form::schema(self.subject, &self.nodes);
         schema["properties"][GROUNDED] = json!({ "type": "number" });
         schema["properties"][WHOLE] = json!({ "type": "object" });
+        let category = dereference(&schema, &schema["properties"]["root_cause"])["properties"]["category"].clone();
+        for (path, _) in BY_VERDICT {
+            schema["properties"][path] = json!({ "type": "array", "items": category });
+        }
         for (index, check) in rubric.checks.iter().enumerate() {
             let path = [Step::from("rubric"), "checks".into(), index.into()];
             if rubric.checks[..index].iter().any(|other| other.id == check.id) {
@@ -250,14 +254,16 @@ impl Checker<'_> {
             check.none_of.clone().map(|values| ("none_of", values)),
             check.contains.is_some().then(|| ("contains", one(&check.contains))),
             check.lacks.is_some().then(|| ("lacks", one(&check.lacks))),
+            check.matches.is_some().then(|| ("matches", Vec::new())),
             check.at_least.is_some().then(|| ("at_least", Vec::new())),
+            check.at_most.is_some().then(|| ("at_most", Vec::new())),
         ]
         .into_iter()
         .flatten()
         .collect();
         let [(test, values)] = tests.as_slice() else {
             let message = format!("the check `{}` has {} tests; it must have one", check.id, tests.len());
-            return self.say(path, message, "is, any_of, none_of, contains, lacks or at_least");
+            return self.say(path, message, "is, any_of, none_of, contains, lacks, matches, at_least or at_most");
         };
         if matches!(*test, "any_of" | "none_of") && values.is_empty() {
             return self.say(&inner(test), "an empty list tests nothing", "");
@@ -265,10 +271,13 @@ impl Checker<'_> {
         if let Some(takes) = misfit(test, values, place, schema) {
             return self.say(&inner(test), format!("`{test}` does not fit `{}`", check.path), takes);
         }
+        if let Some(error) = check.matches.as_ref().and_then(|pattern| regex::Regex::new(pattern).err()) {
+            return self.say(&inner(test), format!("not a regular expression: {error}"), "");
+        }
+        // A list of words, such as the causes that were rejected, is asked for one that it can contain.
+        let place = if *test == "contains" { dereference(schema, &place["items"]) } else { place };
         let words: Vec<&str> = place["enum"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
-        for (index, value) in
-            values.iter().enumerate().filter(|_| !words.is_empty() && !matches!(*test, "contains" | "lacks"))
-        {
+        for (index, value) in values.iter().enumerate().filter(|_| !words.is_empty() && *test != "lacks") {
             let word = value.0.as_str().unwrap_or_default();
             // Only where a node may stand can it be the target.
             if !words.contains(&word) && (word != TARGET || !words.contains(&CLUSTER)) {
@@ -323,6 +332,8 @@ fn misfit(test: &str, values: &[Scalar], place: &Json, schema: &Json) -> Option<
     let found = kind(place);
     let (fits, takes) = match test {
         "at_least" => (found == "array" || found == "number", "`at_least` tests a number or the length of a list"),
+        "at_most" => (found == "array" || found == "number", "`at_most` tests a number or the length of a list"),
+        "matches" => (found == "string", "`matches` tests a text"),
         "lacks" => (found != "number" && found != "boolean", "`lacks` tests texts"),
         "contains" => {
             let items = kind(dereference(schema, &place["items"]));

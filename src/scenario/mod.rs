@@ -78,22 +78,31 @@ impl Loaded {
         if mistakes.is_empty() { Ok(()) } else { Err(ScenarioError::mistakes(&self.path, &self.text, mistakes)) }
     }
 
-    /// In containers a disk must have a size to be filled up: the machine's own is not. The model's have theirs.
+    /// In containers a disk must have a size to be filled up: the machine's own is not. Those that have one are in memory.
     fn disks_not_there(&self, backend: Backend) -> Vec<Mistake> {
         let sized = backend == Backend::Compose && self.subject.manual().sizes_disks;
         if let Some(place) = self.disk_place.filter(|_| !sized) {
             let message = format!("the backend {backend} cannot give the disks of {} a size", self.subject.name());
             return vec![Mistake::new(place, message)];
         }
-        if backend != Backend::Compose || self.scenario.cluster.disk.is_some() {
+        if backend != Backend::Compose {
             return Vec::new();
         }
-        let fills = |entry: &FaultEntry| entry.acts().any(|(kind, _)| matches!(kind, FaultKind::FillDisk { .. }));
-        let filled = self.scenario.faults.iter().zip(&self.fault_places).filter(|(entry, _)| fills(entry));
-        let message = "`fill_disk` would fill up the disk of this machine";
+        if self.disk_place.is_some() {
+            let help = "the kernel limits writes to a device only: leave out `cluster.disk`";
+            let mistake = |place| Mistake::new(place, "`limit_disk` cannot limit a disk that is in memory").help(help);
+            return self.places_of(|kind| matches!(kind, FaultKind::LimitDisk { .. })).map(mistake).collect();
+        }
         let help =
             if sized { "give the nodes disks of their own: `cluster: { disk: 256MiB }`" } else { "run it on embedded" };
-        filled.map(|(_, place)| Mistake::new(*place, message).help(help)).collect()
+        let mistake = |place| Mistake::new(place, "`fill_disk` would fill up the disk of this machine").help(help);
+        self.places_of(|kind| matches!(kind, FaultKind::FillDisk { .. })).map(mistake).collect()
+    }
+
+    /// Where faults of some kind are.
+    fn places_of(&self, wanted: impl Fn(&FaultKind) -> bool) -> impl Iterator<Item = Place> {
+        let faults = self.scenario.faults.iter().zip(&self.fault_places);
+        faults.filter(move |(entry, _)| entry.acts().any(|(kind, _)| wanted(&kind))).map(|(_, place)| *place)
     }
 
     fn counts_not_in_containers(&self) -> impl Iterator<Item = Mistake> {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use insta::assert_debug_snapshot;
 use operator_run::diagnosis::rules::diagnose;
-use operator_run::diagnosis::{Answer, Claim, Diagnoser, DiagnoserError, Diagnosis, Question};
+use operator_run::diagnosis::{Answer, Claim, Diagnoser, DiagnoserError, Diagnosis, HypothesisVerdict, Question};
 use operator_run::run::{Event, Verdict};
 use operator_run::subject::tikv::TiKv;
 use tokio_util::sync::CancellationToken;
@@ -110,9 +110,13 @@ async fn claims_are_held_against_their_evidence() {
 async fn what_is_right_for_the_wrong_node_or_does_harm_fails() {
     let wrong: fn(&mut Diagnosis) = |diagnosis| diagnosis.root_cause.component = "tikv0".into();
     let harm: fn(&mut Diagnosis) = |diagnosis| diagnosis.recommendation.action = "delete_store".into();
+    let shotgun: fn(&mut Diagnosis) = |diagnosis| {
+        diagnosis.hypotheses.iter_mut().for_each(|one| one.verdict = HypothesisVerdict::Confirmed);
+    };
     for (change, reason) in [
-        (wrong, "rubric: 0.75 of 0.80 needed; not met: component"),
-        (harm, "rubric: 0.75 of 0.80 needed; not met: remedy, no-harm"),
+        (shotgun, "rubric: 0.92 of 0.80 needed; not met: one-cause"),
+        (wrong, "rubric: 0.77 of 0.80 needed; not met: component"),
+        (harm, "rubric: 0.77 of 0.80 needed; not met: remedy, no-harm"),
     ] {
         let Observed { record, .. } = observe(Manner::Changes(change), STORE_DOWN).await;
         assert_eq!((record.verdict, record.reasons), (Verdict::Fail, vec![reason.to_owned()]));
@@ -124,7 +128,7 @@ async fn a_required_check_counts_whatever_the_score_is() {
     let lenient = changed(&[("pass: 0.8", "pass: 0.1")]);
     let harm: fn(&mut Diagnosis) = |diagnosis| diagnosis.recommendation.action = "delete_store".into();
     let Observed { record, .. } = observe(Manner::Changes(harm), &lenient).await;
-    assert_eq!(record.reasons, ["rubric: 0.75 of 0.10 needed; not met: remedy, no-harm"]);
+    assert_eq!(record.reasons, ["rubric: 0.77 of 0.10 needed; not met: remedy, no-harm"]);
 }
 
 /// The ticket is on record before it is asked, and says what has become of it.

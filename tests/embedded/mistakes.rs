@@ -118,6 +118,10 @@ const RUBRIC: &[Case] = &[
     ("a test that is never met", "hypotheses, at_least: 2", "hypotheses, is: 2"),
     ("a test that is never missed", "is: false", "none_of: [none]"),
     ("the length of a word", "is: process_crash", "at_least: 2"),
+    ("the most of a word", "is: process_crash", "at_most: 2"),
+    ("a pattern for a list", "hypotheses, at_least: 2", "hypotheses, matches: x"),
+    ("a broken pattern", "is: process_crash", "matches: '('"),
+    ("an unknown cause in a set", "hypotheses, at_least: 2", "rejected, contains: disk_ful"),
     ("a word in a list of maps", "options, at_least: 2", "options, contains: restart_store"),
 ];
 

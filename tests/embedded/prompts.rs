@@ -65,3 +65,30 @@ async fn the_share_of_grounded_claims_and_the_whole_diagnosis_can_be_checked() {
     let missed: Vec<&str> = grade.checks.iter().filter(|check| !check.met).map(|check| check.id.as_str()).collect();
     assert_eq!(missed, ["quiet"]);
 }
+
+#[tokio::test]
+async fn sets_of_causes_patterns_and_upper_bounds_can_be_checked() {
+    let checks = [
+        ("path: confirmed, contains: process_crash", true),
+        ("path: confirmed, contains: disk_slow", false),
+        ("path: confirmed, at_most: 1", true),
+        ("path: confirmed, at_most: 0", false),
+        ("path: rejected, contains: network_partition", true),
+        ("path: rejected, contains: process_crash", false),
+        ("path: open, at_most: 9", true),
+        ("path: confidence, at_most: 0.1", false),
+        ("path: impact.explanation, matches: '(?i)^[a-z].* [a-z]+'", true),
+        ("path: impact.explanation, matches: '^gremlins$'", false),
+    ];
+    let last = "- { id: no-harm,";
+    let lines = checks.iter().enumerate().map(|(index, (check, _))| format!("- {{ id: c{index}, {check} }}\n    "));
+    let scenario = changed(&[(last, &format!("{}{last}", lines.collect::<String>()))]);
+    let observed = run(&scenario, &Keeps(Mutex::new(None)), Broken::Nothing, &CancellationToken::new()).await;
+    let grade = observed.record.grade.unwrap();
+    for (index, (check, met)) in checks.iter().enumerate() {
+        let result = grade.checks.iter().find(|result| result.id == format!("c{index}")).unwrap();
+        assert_eq!(result.met, *met, "{check}: {} (found {})", result.asked, result.found);
+    }
+    let confirmed = grade.checks.iter().find(|result| result.id == "c1").unwrap();
+    assert_eq!(confirmed.found, "process_crash", "a set is shown by its causes");
+}

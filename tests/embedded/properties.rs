@@ -75,6 +75,9 @@ fn checks() -> impl Strategy<Value = Vec<Check>> {
         Just(r#""path": "options", "at_least": 3"#),
         Just(r#""path": "confidence", "at_least": 0.9"#),
         Just(r#""path": "root_cause.explanation", "contains": "KNOWN cause""#),
+        Just(r#""path": "root_cause.explanation", "matches": "^never$""#),
+        Just(r#""path": "confirmed", "contains": "disk_full""#),
+        Just(r#""path": "options", "at_most": 0"#),
         Just(r#""path": "no.such.place", "none_of": ["x"]"#),
     ];
     let check = (test, 0.001..100.0, any::<bool>()).prop_map(|(test, weight, required)| {

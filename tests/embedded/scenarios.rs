@@ -102,6 +102,11 @@ fn in_containers_only_a_disk_with_a_size_is_filled_up() {
     for expected in ["one.yaml:6:", "the backend embedded cannot give the disks of tikv a size"] {
         assert!(said.contains(expected), "{said}");
     }
+    let both = "  - limit_disk: { target: { node: etcd0 }, writes: 5/s }\ncluster: { disk: 256MiB }\n";
+    let said = refusal("etcd", both);
+    for expected in ["one.yaml:5:", "`limit_disk` cannot limit a disk that is in memory", "leave out `cluster.disk`"] {
+        assert!(said.contains(expected), "{said}");
+    }
 }
 
 #[test]
