@@ -99,7 +99,12 @@ impl Settings {
     }
 
     /// Reads what the API said as a diagnosis.
-    pub(super) fn answer(&self, response: &Response, schema: &serde_json::Value) -> Result<Answer, DiagnoserError> {
+    pub(super) fn answer(
+        &self,
+        response: &Response,
+        took_ms: u64,
+        schema: &serde_json::Value,
+    ) -> Result<Answer, DiagnoserError> {
         let reply = response.read(self.max_tokens)?;
         let diagnosis = form::read(&reply.text, schema)
             .map_err(|reason| DiagnoserError::Invalid { request_id: reply.request_id.clone(), reason })?;
@@ -114,6 +119,7 @@ impl Settings {
             model: reply.model,
             request_id: reply.request_id,
             attempts: reply.attempts,
+            took_ms,
         };
         Ok(Answer { diagnosis, exchange: Some(exchange) })
     }
@@ -136,10 +142,11 @@ impl Diagnoser for AskClaude {
         let body = self.client.request_body(&asked);
         let begun = Instant::now();
         let response = self.ask(&body).await?;
+        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         if let Some(recorder) = &self.recorder {
-            recorder.write(question, body, &response, begun.elapsed())?;
+            recorder.write(question, body, &response, took_ms)?;
         }
-        self.settings.answer(&response, schema)
+        self.settings.answer(&response, took_ms, schema)
     }
 }
 

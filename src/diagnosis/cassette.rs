@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -165,13 +164,13 @@ impl Recorder {
         question: &Question<'_>,
         request: Json,
         response: &Response,
-        took: Duration,
+        took_ms: u64,
     ) -> Result<(), CassetteError> {
         let cassette = Cassette {
             format: FORMAT,
             scenario: self.scenario.clone(),
             hashes: question.hashes(),
-            took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            took_ms,
             request,
             response: response.clone(),
         };

@@ -219,6 +219,8 @@ pub struct Exchange {
     pub cost_usd: Option<f64>,
     /// How many times it was asked until it answered.
     pub attempts: u32,
+    /// How long the answer took, in milliseconds, waits for further attempts included.
+    pub took_ms: u64,
 }
 
 /// Why there is no diagnosis. It is an error of the run, never a fail of the reasoning.

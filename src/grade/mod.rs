@@ -4,6 +4,7 @@
 //! It does no IO: it sees values and returns values.
 
 pub mod blindness;
+mod check;
 pub mod grounding;
 mod numbers;
 pub mod rubric;

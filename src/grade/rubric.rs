@@ -1,9 +1,12 @@
-//! The rubric: checks on paths of a diagnosis, with weights.
+//! The rubric: checks on paths of a diagnosis and on what is known beside it, with weights.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::check::apply;
 use crate::diagnosis::{Diagnosis, HypothesisVerdict};
 use crate::reading::NodeName;
 
@@ -11,6 +14,17 @@ use crate::reading::NodeName;
 pub const TARGET: &str = "target";
 /// The path of the share of the claims that are grounded, beside those of the diagnosis.
 pub const GROUNDED: &str = "grounded";
+/// The path of what the call to the model cost, in US dollars.
+pub const COST: &str = "cost";
+/// The path of how long the answer took, in seconds.
+pub const LATENCY: &str = "latency";
+/// The path of the regret, from 0 to 1.
+pub const REGRET: &str = "regret";
+/// The path of the squared distance between the confidence and whether the cause is right: 0 is best, 1 is worst
+/// (Brier, "Verification of forecasts expressed in terms of probability", 1950).
+pub const CALIBRATION: &str = "calibration";
+/// The path of the root cause.
+const ROOT_CAUSE: &str = "root_cause";
 /// The path of the whole diagnosis.
 pub const WHOLE: &str = "diagnosis";
 /// The paths of the causes of the hypotheses with a verdict, beside those of the diagnosis, and the verdict's word.
@@ -31,7 +45,7 @@ pub struct Rubric {
 }
 
 /// One check: a path into the diagnosis, and exactly one of `is`, `any_of`, `none_of`, `contains`, `lacks`, `matches`,
-/// `at_least`, `at_most`.
+/// `at_least`, `at_most`; or a statement that a second model judges.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
@@ -43,10 +57,20 @@ pub struct Check {
     /// Whether the run fails if it is not met, whatever the score is.
     #[serde(default)]
     pub required: bool,
-    /// The place in the diagnosis, such as `root_cause.category`; `diagnosis` for the whole of it, `grounded` for the share
-    /// of the claims that the evidence shows, `confirmed`, `rejected` and `open` for the causes of the hypotheses that
-    /// came out so.
+    /// The place in the diagnosis, such as `root_cause.category`; `diagnosis` for the whole of it; `confirmed`, `rejected`
+    /// and `open` for the causes of the hypotheses that came out so; `grounded` for the share of the claims that the
+    /// evidence shows, `calibration` for the squared distance between the confidence and whether the cause is right, `cost`
+    /// (in US dollars) and `latency` (in seconds) of the call to the model, `regret` for what the recommended action costs
+    /// more than the best one. The last five are from 0 to 1 but for cost and latency.
+    #[serde(default)]
     pub path: String,
+    /// A statement on the diagnosis, which a second model judges: such as `says that no data is lost`. What it finds is
+    /// shown and decides nothing, unless the check is `required`.
+    #[serde(default)]
+    pub judge: Option<String>,
+    /// How many times the judge is asked, an odd number; most of them decide. Once if nothing is said.
+    #[serde(default)]
+    pub votes: Option<u8>,
     /// The value must be this; `target` stands for any node that the fault was done to.
     #[serde(default)]
     pub is: Option<Scalar>,
@@ -83,6 +107,46 @@ fn one() -> f64 {
     1.0
 }
 
+/// What is known of a diagnosis beside what it says.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The nodes that the fault was done to.
+    pub targets: Vec<NodeName>,
+    /// The share of the claims that are grounded, from 0 to 1.
+    pub grounded: f64,
+    /// What the call to the model cost in US dollars; none if no model was asked or its price is not known.
+    pub cost: Option<f64>,
+    /// How long the answer took, in seconds; none if no model was asked.
+    pub latency: Option<f64>,
+    /// What the recommended action costs more than the best one, from 0 to 1; none if the remedies were not tried.
+    pub regret: Option<f64>,
+    /// What a judge made of the statements, by the ids of their checks.
+    pub judged: BTreeMap<String, Judged>,
+}
+
+/// What a judge made of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// Whether the statement holds; an error if the judge failed.
+    pub outcome: Outcome,
+    /// What it rests on.
+    pub found: String,
+}
+
+/// What came of a check, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was met.
+    Met,
+    /// It was not.
+    Missed,
+    /// What it asks for is not there: it counts neither for nor against.
+    Skipped,
+    /// The judge failed or its answer can't be read: it counts neither for nor against.
+    Error,
+}
+
 /// What came of one check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckResult {
@@ -92,8 +156,11 @@ pub struct CheckResult {
     pub weight: f64,
     /// Whether the run fails without it.
     pub required: bool,
-    /// Whether it was met.
-    pub met: bool,
+    /// Whether it is shown and decides nothing, as what a judge says does unless it is required.
+    #[serde(default)]
+    pub advisory: bool,
+    /// What came of it.
+    pub outcome: Outcome,
     /// What was asked, such as `root_cause.category is process_crash`.
     pub asked: String,
     /// What the diagnosis has there.
@@ -101,6 +168,18 @@ pub struct CheckResult {
 }
 
 impl CheckResult {
+    /// Whether it was met.
+    #[must_use]
+    pub fn met(&self) -> bool {
+        self.outcome == Outcome::Met
+    }
+
+    /// Whether it counts against the diagnosis.
+    #[must_use]
+    pub fn missed(&self) -> bool {
+        self.outcome == Outcome::Missed && !self.advisory
+    }
+
     /// Whether it is on this path or below it.
     #[must_use]
     pub fn is_on(&self, path: &str) -> bool {
@@ -111,10 +190,14 @@ impl CheckResult {
 /// What came of a rubric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grade {
-    /// The share of the weight that was met, from 0 to 1.
+    /// The share of the weight that was met, from 0 to 1, of the checks that were met or missed and are not advisory.
     pub score: f64,
     /// The share that is needed.
     pub needed: f64,
+    /// The squared distance between the confidence and whether the cause is right, from 0 to 1; none if no check asks for
+    /// the root cause.
+    #[serde(default)]
+    pub calibration: Option<f64>,
     /// What came of each check.
     pub checks: Vec<CheckResult>,
 }
@@ -124,124 +207,61 @@ impl Grade {
     #[must_use]
     pub fn passed(&self) -> bool {
         // The weights are small numbers written by hand: a score that misses by less than this is a rounding.
-        self.score + 1e-9 >= self.needed && self.checks.iter().all(|check| check.met || !check.required)
+        self.score + 1e-9 >= self.needed && self.checks.iter().all(|check| check.met() || !check.required)
     }
 
     /// Why it was not passed; none if it was.
     #[must_use]
     pub fn shortfall(&self) -> Option<String> {
-        let missed: Vec<&str> = self.checks.iter().filter(|check| !check.met).map(|check| check.id.as_str()).collect();
+        if !self.undecided().is_empty() {
+            return None;
+        }
+        let missed: Vec<&str> =
+            self.checks.iter().filter(|check| check.missed()).map(|check| check.id.as_str()).collect();
         let (score, needed) = (self.score, self.needed);
         let reason = || format!("rubric: {score:.2} of {needed:.2} needed; not met: {}", missed.join(", "));
         (!self.passed()).then(reason)
     }
+
+    /// The required checks that were neither met nor missed, if it is they that decide: then there is no verdict.
+    #[must_use]
+    pub fn undecided(&self) -> Vec<&CheckResult> {
+        let mut required = self.checks.iter().filter(|check| check.required);
+        let failed = self.score + 1e-9 < self.needed || required.any(CheckResult::missed);
+        let open = |check: &&CheckResult| check.required && !check.met();
+        if failed { Vec::new() } else { self.checks.iter().filter(open).collect() }
+    }
 }
 
-/// Grades a diagnosis. `targets` are the nodes that the fault was done to, `grounded` the share of the claims that are.
-pub fn grade(
-    rubric: &Rubric,
-    diagnosis: &Diagnosis,
-    grounded: f64,
-    targets: &[NodeName],
-) -> Result<Grade, serde_json::Error> {
+/// Grades a diagnosis.
+pub fn grade(rubric: &Rubric, diagnosis: &Diagnosis, facts: &Facts) -> Result<Grade, serde_json::Error> {
     let mut graded = serde_json::to_value(diagnosis)?;
     let whole = graded.clone();
     graded[WHOLE] = whole;
-    graded[GROUNDED] = grounded.into();
+    graded[GROUNDED] = facts.grounded.into();
+    for (path, fact) in [(COST, facts.cost), (LATENCY, facts.latency), (REGRET, facts.regret)] {
+        graded[path] = fact.into();
+    }
     for (path, verdict) in BY_VERDICT {
         let causes = diagnosis.hypotheses.iter().filter(|one| one.verdict == verdict).map(|one| &one.category.0);
         graded[path] = causes.cloned().collect();
     }
-    let checks: Vec<CheckResult> = rubric.checks.iter().map(|check| apply(check, &graded, targets)).collect();
-    let weight = |checks: &mut dyn Iterator<Item = &CheckResult>| {
-        checks.map(|check| check.weight).fold(0.0, |sum, weight| sum + weight)
+    let calibration = calibration(rubric, diagnosis.confidence, &graded, facts);
+    graded[CALIBRATION] = calibration.into();
+    let checks: Vec<CheckResult> = rubric.checks.iter().map(|check| apply(check, &graded, facts)).collect();
+    let weight = |wanted: fn(&CheckResult) -> bool| {
+        let counted = checks.iter().filter(|check| !check.advisory && wanted(check));
+        counted.map(|check| check.weight).fold(0.0, |sum, weight| sum + weight)
     };
-    let all = weight(&mut checks.iter());
-    let met = weight(&mut checks.iter().filter(|check| check.met));
-    Ok(Grade { score: if all > 0.0 { met / all } else { 0.0 }, needed: rubric.pass, checks })
+    let (met, missed) = (weight(CheckResult::met), weight(CheckResult::missed));
+    let score = if met > 0.0 { met / (met + missed) } else { 0.0 };
+    Ok(Grade { score, needed: rubric.pass, calibration, checks })
 }
 
-fn apply(check: &Check, diagnosis: &Json, targets: &[NodeName]) -> CheckResult {
-    let pointer = format!("/{}", check.path.replace('.', "/"));
-    let found = diagnosis.pointer(&pointer).unwrap_or(&Json::Null);
-    let means = |scalar: &Scalar| match &scalar.0 {
-        Json::String(word) if word == TARGET && !targets.is_empty() => {
-            targets.iter().map(|target| Json::String(target.0.clone())).collect()
-        }
-        value => vec![value.clone()],
-    };
-    let equals = |scalar: &Scalar| means(scalar).iter().any(|value| same(value, found));
-    let list = |scalars: &[Scalar]| scalars.iter().map(|scalar| plain(&scalar.0)).collect::<Vec<_>>().join(", ");
-    let (met, test) = if let Some(scalar) = &check.is {
-        (equals(scalar), format!("is {}", plain(&scalar.0)))
-    } else if let Some(scalars) = &check.any_of {
-        (scalars.iter().any(equals), format!("is any of {}", list(scalars)))
-    } else if let Some(scalars) = &check.none_of {
-        // What is not there at all is not known to be harmless.
-        (!found.is_null() && !scalars.iter().any(equals), format!("is none of {}", list(scalars)))
-    } else if let Some(scalar) = &check.contains {
-        (means(scalar).iter().any(|value| contains(found, value)), format!("contains {}", plain(&scalar.0)))
-    } else if let Some(scalar) = &check.lacks {
-        let mentioned = means(scalar).iter().any(|value| mentions(found, &plain(value)));
-        (!found.is_null() && !mentioned, format!("lacks {}", plain(&scalar.0)))
-    } else if let Some(pattern) = &check.matches {
-        let expression = regex::Regex::new(pattern).ok();
-        let met = expression.zip(found.as_str()).is_some_and(|(expression, text)| expression.is_match(text));
-        (met, format!("matches {pattern}"))
-    } else if let Some(least) = check.at_least {
-        (size(found).is_some_and(|size| size >= least), format!("is at least {least}"))
-    } else if let Some(most) = check.at_most {
-        (size(found).is_some_and(|size| size <= most), format!("is at most {most}"))
-    } else {
-        (false, "asks nothing".to_owned())
-    };
-    CheckResult {
-        id: check.id.clone(),
-        weight: check.weight,
-        required: check.required,
-        met,
-        asked: format!("{} {test}", check.path),
-        found: match found {
-            _ if check.path == WHOLE => "mentioned".to_owned(),
-            Json::Array(causes) if BY_VERDICT.iter().any(|(path, _)| *path == check.path) && !causes.is_empty() => {
-                causes.iter().map(plain).collect::<Vec<_>>().join(", ")
-            }
-            found => plain(found),
-        },
-    }
-}
-
-/// Equal in meaning: 1 and 1.0 are the same number.
-fn same(one: &Json, other: &Json) -> bool {
-    one == other || one.as_f64().zip(other.as_f64()).is_some_and(|(one, other)| (one - other).abs() < f64::EPSILON)
-}
-
-fn contains(found: &Json, wanted: &Json) -> bool {
-    match found {
-        Json::Array(items) => items.iter().any(|item| same(item, wanted)),
-        Json::String(text) => text.to_lowercase().contains(&plain(wanted).to_lowercase()),
-        _ => false,
-    }
-}
-
-/// Whether any text in it contains this, in any letter case.
-fn mentions(found: &Json, text: &str) -> bool {
-    match found {
-        Json::Array(items) => items.iter().any(|item| mentions(item, text)),
-        Json::Object(fields) => fields.values().any(|field| mentions(field, text)),
-        one => plain(one).to_lowercase().contains(&text.to_lowercase()),
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a list in a diagnosis is short")]
-fn size(found: &Json) -> Option<f64> {
-    found.as_array().map(|items| items.len() as f64).or_else(|| found.as_f64())
-}
-
-fn plain(value: &Json) -> String {
-    match value {
-        Json::String(text) => text.clone(),
-        Json::Array(items) => format!("{} items", items.len()),
-        other => other.to_string(),
-    }
+/// How far the confidence is from whether the cause is right: all checks of the root cause say that together.
+fn calibration(rubric: &Rubric, confidence: f64, graded: &Json, facts: &Facts) -> Option<f64> {
+    let results = rubric.checks.iter().map(|check| apply(check, graded, facts));
+    let of_cause: Vec<CheckResult> = results.filter(|result| result.is_on(ROOT_CAUSE)).collect();
+    let right = if of_cause.iter().all(CheckResult::met) { 1.0 } else { 0.0 };
+    (!of_cause.is_empty()).then(|| (confidence - right).powi(2))
 }

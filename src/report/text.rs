@@ -4,7 +4,7 @@ use console::Style;
 
 use crate::diagnosis::Diagnosis;
 use crate::grade::grounding::Grounding;
-use crate::grade::rubric::Grade;
+use crate::grade::rubric::{Grade, Outcome};
 use crate::run::{
     Baseline, ChangedReadings, Class, Event, Expectation, RunRecord, SnapshotOutcome, SnapshotStatus, Verdict,
 };
@@ -136,10 +136,25 @@ impl Text {
     fn grade(self, grade: &Grade, grounding: &Grounding, lines: &[usize]) -> Vec<String> {
         let width = grade.checks.iter().map(|check| check.id.len()).max().unwrap_or(0);
         let checks = grade.checks.iter().enumerate().map(|(index, check)| {
-            let mark = if check.met { self.good("✔") } else { self.bad("✘") };
-            let weight = if check.required { "required".to_owned() } else { format!("weight {}", check.weight) };
+            let mark = match check.outcome {
+                Outcome::Met => self.good("✔"),
+                Outcome::Missed if check.advisory => self.dim("✘"),
+                Outcome::Missed => self.bad("✘"),
+                Outcome::Skipped => self.dim("–"),
+                Outcome::Error => self.bad("?"),
+            };
+            let weight = match check {
+                _ if check.required => "required".to_owned(),
+                _ if check.advisory => "advisory".to_owned(),
+                _ => format!("weight {}", check.weight),
+            };
             let line = lines.get(index).map(|line| format!(" (line {line} of the scenario)")).unwrap_or_default();
-            let found = if check.met { String::new() } else { format!("; it is {}{line}", check.found) };
+            let found = match check.outcome {
+                Outcome::Met => String::new(),
+                Outcome::Missed => format!("; it is {}{line}", check.found),
+                Outcome::Skipped => format!("; skipped: {}", check.found),
+                Outcome::Error => format!("; judge error: {}", check.found),
+            };
             self.row("", &format!("{mark} {:<width$}  {weight:<9} {}{found}", check.id, check.asked))
         });
         let mut rows: Vec<String> = checks.collect();

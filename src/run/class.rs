@@ -68,10 +68,8 @@ impl Class {
 
     /// Of a grade; none if it suffices.
     pub(super) fn of_grade(grade: &Grade) -> Option<Self> {
-        if grade.passed() {
-            return None;
-        }
-        let mut missed = grade.checks.iter().filter(|check| !check.met);
+        grade.shortfall()?;
+        let mut missed = grade.checks.iter().filter(|check| check.missed());
         let harms = |check: &CheckResult| check.required && check.is_on("recommendation");
         Some(if missed.clone().any(harms) {
             Self::HarmfulRemedy

@@ -1,6 +1,5 @@
 //! Asks for the diagnosis, and grades it.
 
-use super::Plan;
 use super::class::Class;
 use super::error::RunError;
 use super::event::{Event, Events};
@@ -8,6 +7,7 @@ use super::inquiry::{Inquiry, secrets};
 use super::pipeline::Pipeline;
 use super::record::{DiagnoserRecord, Expectation, Phase, RunRecord, Verdict};
 use super::snapshot::{Header, compare};
+use super::{Plan, fail_as_error};
 use crate::diagnosis::evidence::{Observations, TicketFacts};
 use crate::diagnosis::{Answer, Bundle, Diagnoser, Diagnosis, markdown};
 use crate::grade::rubric::Grade;
@@ -35,7 +35,7 @@ impl Pipeline<'_> {
         grade(&inquiry, plan, self.record, context.events).await?;
         self.compare(&diagnosis, &evidence)?;
         let checks = self.record.grade.as_ref().map(|grade| grade.checks.as_slice()).unwrap_or_default();
-        self.end(format!("{} of {} checks met", checks.iter().filter(|check| check.met).count(), checks.len()));
+        self.end(format!("{} of {} checks met", checks.iter().filter(|check| check.met()).count(), checks.len()));
         Ok(())
     }
 
@@ -97,7 +97,7 @@ fn note(
 /// Grades the diagnosis in the record, and that of the baseline if it is asked for.
 async fn grade(inquiry: &Inquiry<'_>, plan: &Plan, record: &mut RunRecord, events: &Events) -> Result<(), RunError> {
     let (Some(diagnosis), Some(evidence)) = (&record.diagnosis, &record.evidence) else { return Ok(()) };
-    let Some((grade, grounding)) = inquiry.grade(diagnosis, evidence, &record.targets)? else { return Ok(()) };
+    let Some((grade, grounding)) = inquiry.grade(diagnosis, evidence, record.facts())? else { return Ok(()) };
     record.grounding = Some(grounding.clone());
     record.grade = Some(grade.clone());
     if plan.extras.with_baseline {
@@ -133,6 +133,9 @@ pub async fn diagnose_again(
     again.reasons = again.grade.iter().filter_map(Grade::shortfall).collect();
     again.verdict = if again.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };
     again.class = again.grade.as_ref().and_then(Class::of_grade).unwrap_or(Class::Passed);
+    if let Some(error) = again.grade.as_ref().and_then(RunError::of_grade) {
+        fail_as_error(&mut again, &error);
+    }
     events.send(Event::Ended(Box::new(again.clone())));
     Ok(again)
 }

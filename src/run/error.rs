@@ -6,6 +6,7 @@ use crate::clock::Interrupted;
 use crate::cluster::ClusterError;
 use crate::diagnosis::DiagnoserError;
 use crate::diagnosis::prompt::PromptError;
+use crate::grade::rubric::Grade;
 use crate::store::StoreError;
 
 use super::snapshot::SnapshotError;
@@ -84,6 +85,9 @@ pub enum RunError {
         /// The canary.
         canary: String,
     },
+    /// Required checks were neither met nor missed.
+    #[error("undecided: {0}")]
+    Undecided(String),
     /// A bug in this program or in what it was given.
     #[error("panic: {0}; this is a bug in operator-run")]
     Panicked(String),
@@ -101,6 +105,15 @@ impl From<ClusterError> for RunError {
 impl From<Interrupted> for RunError {
     fn from(_: Interrupted) -> Self {
         Self::Interrupted
+    }
+}
+
+impl RunError {
+    /// Of a grade that required checks leave open; none if there are no such checks, or if it fails whatever they are.
+    pub(super) fn of_grade(grade: &Grade) -> Option<Self> {
+        let open = grade.undecided();
+        let reasons = open.iter().map(|check| format!("the required check {} is {}", check.id, check.found));
+        (!open.is_empty()).then(|| Self::Undecided(reasons.collect::<Vec<_>>().join("; ")))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::diagnosis::rules::Rules;
 use crate::diagnosis::{Answer, Bundle, Diagnoser, Diagnosis, Prompt, Question, form};
 use crate::grade::blindness::{Secret, leak};
 use crate::grade::grounding::{self, Grounding};
-use crate::grade::rubric::{self, Grade};
+use crate::grade::rubric::{self, Facts, Grade};
 use crate::reading::NodeName;
 use crate::scenario::Loaded;
 
@@ -74,11 +74,11 @@ impl<'a> Inquiry<'a> {
         &self,
         diagnosis: &Diagnosis,
         evidence: &Bundle,
-        targets: &[NodeName],
+        facts: Facts,
     ) -> Result<Option<(Grade, Grounding)>, RunError> {
         let Some(rubric) = &self.loaded.scenario.rubric else { return Ok(None) };
         let grounding = grounding::check(diagnosis, evidence, self.loaded.subject);
-        let grade = rubric::grade(rubric, diagnosis, grounding.share, targets)?;
+        let grade = rubric::grade(rubric, diagnosis, &Facts { grounded: grounding.share, ..facts })?;
         Ok(Some((grade, grounding)))
     }
 
@@ -86,7 +86,8 @@ impl<'a> Inquiry<'a> {
     pub(super) async fn baseline(&self, targets: &[NodeName]) -> Result<Option<Baseline>, RunError> {
         let rules = Rules::new(self.loaded.subject, "beside the model");
         let diagnosis = self.ask(&rules).await?.diagnosis;
-        let graded = self.grade(&diagnosis, &self.evidence()?, targets)?;
+        let facts = Facts { targets: targets.to_vec(), ..Facts::default() };
+        let graded = self.grade(&diagnosis, &self.evidence()?, facts)?;
         Ok(graded.map(|(grade, grounding)| Baseline { diagnosis, grade, grounding }))
     }
 }

@@ -230,6 +230,9 @@ impl<'a> Pipeline<'a> {
             ));
         }
         record.verdict = if record.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };
+        if let Some(error) = record.grade.as_ref().and_then(RunError::of_grade) {
+            self.add_error(&error);
+        }
     }
 
     /// Where an expected violation must be detected: on each target, if it is expected there.

@@ -11,7 +11,7 @@ use crate::cluster::{Fault, Node};
 use crate::diagnosis::evidence::Observations;
 use crate::diagnosis::{Bundle, Diagnoser, Diagnosis, Exchange, QuestionHashes};
 use crate::grade::grounding::Grounding;
-use crate::grade::rubric::Grade;
+use crate::grade::rubric::{Facts, Grade};
 use crate::reading::NodeName;
 use crate::subject::ClusterSpec;
 
@@ -245,4 +245,19 @@ pub struct RunRecord {
     pub snapshot: Option<SnapshotOutcome>,
     /// What differs between two runs that are the same otherwise.
     pub wall: Wall,
+}
+
+impl RunRecord {
+    /// What a rubric may ask for beside the diagnosis, but for how its claims are grounded.
+    pub(super) fn facts(&self) -> Facts {
+        let call = self.diagnoser.exchange.as_ref();
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a call are far below 2^52")]
+        let seconds = |exchange: &Exchange| exchange.took_ms as f64 / 1000.0;
+        Facts {
+            targets: self.targets.clone(),
+            cost: call.and_then(|exchange| exchange.cost_usd),
+            latency: call.map(seconds),
+            ..Facts::default()
+        }
+    }
 }

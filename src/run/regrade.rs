@@ -2,9 +2,10 @@
 
 use super::class::Class;
 use super::error::RunError;
+use super::fail_as_error;
 use super::record::{RunRecord, Verdict};
 use crate::grade::grounding;
-use crate::grade::rubric::{Grade, grade};
+use crate::grade::rubric::{Facts, Grade, grade};
 use crate::scenario::Loaded;
 
 /// Grades the kept diagnosis by the scenario's rubric as it is now. What was said of detection, snapshot and recovery stays,
@@ -20,12 +21,15 @@ pub fn grade_again(loaded: &Loaded, record: &RunRecord) -> Result<RunRecord, Run
         return Ok(again);
     }
     let grounding = grounding::check(diagnosis, evidence, loaded.subject);
-    let new = grade(rubric, diagnosis, grounding.share, &record.targets)?;
+    let new = grade(rubric, diagnosis, &Facts { grounded: grounding.share, ..record.facts() })?;
     let before = record.grade.as_ref().and_then(Grade::shortfall);
     again.reasons.retain(|reason| Some(reason) != before.as_ref());
     again.reasons.extend(new.shortfall());
     again.verdict = if again.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };
     again.class = class(record, Class::of_grade(&new), again.reasons.is_empty());
+    if let Some(error) = RunError::of_grade(&new) {
+        fail_as_error(&mut again, &error);
+    }
     (again.grade, again.grounding) = (Some(new), Some(grounding));
     Ok(again)
 }

@@ -14,7 +14,7 @@ use super::tree::{Node as Part, Step, Tree};
 use super::{Check, Rubric, Scalar, TARGET, find_subject};
 use crate::cluster::{LoadSpec, Node};
 use crate::diagnosis::form;
-use crate::grade::rubric::{BY_VERDICT, GROUNDED, WHOLE};
+use crate::grade::rubric::{BY_VERDICT, CALIBRATION, COST, GROUNDED, LATENCY, REGRET, WHOLE};
 use crate::subject::{self, CLUSTER, Subject, UNREACHABLE};
 
 /// How many operations a second there can be.
@@ -221,7 +221,9 @@ impl Checker<'_> {
             self.say(&["rubric".into(), "pass".into()], "with nothing needed every diagnosis passes", help);
         }
         let mut schema = form::schema(self.subject, &self.nodes);
-        schema["properties"][GROUNDED] = json!({ "type": "number" });
+        for path in [GROUNDED, CALIBRATION, COST, LATENCY, REGRET] {
+            schema["properties"][path] = json!({ "type": "number" });
+        }
         schema["properties"][WHOLE] = json!({ "type": "object" });
         let category = dereference(&schema, &schema["properties"]["root_cause"])["properties"]["category"].clone();
         for (path, _) in BY_VERDICT {

@@ -8,7 +8,7 @@ use operator_run::diagnosis::evidence::EvidenceRow;
 use operator_run::diagnosis::rules::diagnose;
 use operator_run::diagnosis::{Bundle, Claim, Diagnosis};
 use operator_run::grade::grounding;
-use operator_run::grade::rubric::{Check, Rubric, grade};
+use operator_run::grade::rubric::{Check, Facts, Rubric, grade};
 use operator_run::reading::{Unit, Value};
 use operator_run::scenario::{self, ScenarioError, Span, Until};
 use operator_run::subject::tikv::TiKv;
@@ -153,16 +153,17 @@ proptest! {
     #[test]
     fn a_score_lies_between_0_and_1_and_one_more_met_check_never_lowers_it(checks in checks(), pass in 0.0..=1.0_f64) {
         let diagnosis = diagnosis(String::new());
-        let score = |checks: Vec<Check>| grade(&Rubric { pass, checks }, &diagnosis, 1.0, &[]).unwrap();
+        let facts = Facts { grounded: 1.0, ..Facts::default() };
+        let score = |checks: Vec<Check>| grade(&Rubric { pass, checks }, &diagnosis, &facts).unwrap();
         let before = score(checks.clone());
         prop_assert!((0.0..=1.0).contains(&before.score), "{}", before.score);
         prop_assert_eq!(before.checks.len(), checks.len());
-        for index in before.checks.iter().enumerate().filter(|(_, check)| !check.met).map(|(index, _)| index) {
+        for index in before.checks.iter().enumerate().filter(|(_, check)| !check.met()).map(|(index, _)| index) {
             let mut better = checks.clone();
             let met: Check = serde_json::from_str(r#"{"id": "c", "path": "options", "at_least": 0}"#).unwrap();
             better[index] = Check { weight: checks[index].weight, required: checks[index].required, ..met };
             let after = score(better);
-            prop_assert!(after.checks[index].met && after.score > before.score);
+            prop_assert!(after.checks[index].met() && after.score > before.score);
             prop_assert!(after.passed() || !before.passed());
         }
     }

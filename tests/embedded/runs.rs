@@ -3,6 +3,7 @@
 use insta::assert_snapshot;
 use operator_run::cluster::{FaultKind, Undo};
 use operator_run::diagnosis::{Bundle, Diagnosis};
+use operator_run::grade::rubric::CheckResult;
 use operator_run::run::Phase::{Detect, Diagnose, Down, Grade, Recover, Steady, Up};
 use operator_run::run::{Expectation, Phase, RunRecord, Verdict};
 use operator_run::store::{Store, TicketState};
@@ -98,7 +99,7 @@ fn the_record_says_what_happened() {
 
     let grounding = record.grounding.unwrap();
     assert_eq!(grounding.ungrounded, Vec::<String>::new());
-    assert!(record.grade.unwrap().checks.iter().all(|check| check.met));
+    assert!(record.grade.unwrap().checks.iter().all(CheckResult::met));
 }
 
 #[test]
