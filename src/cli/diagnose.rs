@@ -57,6 +57,7 @@ async fn again(arguments: &DiagnoseArgs, database: &Path, screen: &MultiProgress
     }
     let diagnosers = Diagnosers::new(&arguments.diagnoser, |name| std::env::var(name).ok())?;
     let diagnoser = diagnosers.of(loaded.subject, &loaded.scenario.name)?;
+    let judge = diagnosers.judge_of(&loaded.scenario.name)?;
     let plan = Plan {
         loaded,
         cluster: record.cluster.clone(),
@@ -67,7 +68,7 @@ async fn again(arguments: &DiagnoseArgs, database: &Path, screen: &MultiProgress
     let (sender, receiver) = mpsc::unbounded_channel();
     let terminal = tokio::spawn(draw(Terminal::new(stream, screen), receiver));
     let events = Events::new(sender);
-    let outcome = run::diagnose_again(&plan, &record, diagnoser.as_ref(), &events).await;
+    let outcome = run::diagnose_again(&plan, &record, (diagnoser.as_ref(), judge.as_deref()), &events).await;
     drop(events);
     if let Ok(terminal) = terminal.await {
         terminal.close();

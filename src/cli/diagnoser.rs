@@ -6,12 +6,13 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::exit::{Exit, Refusal};
-use crate::diagnosis::Diagnoser;
 use crate::diagnosis::ask_claude::{AskClaude, Budget};
-use crate::diagnosis::cassette::{Recorder, Shelf};
-use crate::diagnosis::claude::{Config, Effort, Failure};
+use crate::diagnosis::cassette::{Purpose, Recorder, Shelf};
+use crate::diagnosis::claude::{Config, DEFAULT_MAX_TOKENS, Effort, Failure};
+use crate::diagnosis::judge::{DEFAULT_JUDGE, Judge, OTHER_JUDGE};
 use crate::diagnosis::replay::Replay;
 use crate::diagnosis::rules::Rules;
+use crate::diagnosis::{Diagnoser, DiagnoserError};
 use crate::subject::Subject;
 
 #[derive(Debug, Args)]
@@ -31,6 +32,10 @@ pub(super) struct DiagnoserArgs {
     /// How many tokens an answer may have, thinking included, from 1 to 21333 [default: 16000]
     #[arg(long, value_name = "TOKENS")]
     max_tokens: Option<u32>,
+
+    /// The model that judges what checks with `judge` state [default: claude-haiku-5-5, or another than the author]
+    #[arg(long, value_name = "MODEL")]
+    judge_model: Option<String>,
 
     /// Stops before the call that could make all calls together cost more.
     #[arg(long, value_name = "USD", value_parser = dollars)]
@@ -60,14 +65,17 @@ fn dollars(text: &str) -> Result<f64, String> {
     if amount.is_finite() && amount >= 0.0 { Ok(amount) } else { Err("it must be 0 or more".to_owned()) }
 }
 
-/// Makes the diagnosers of an invocation: one for each scenario, all on one budget.
+/// Makes the diagnosers and judges of an invocation: one for each scenario, all on one budget.
 pub(super) struct Diagnosers<'a> {
     arguments: &'a DiagnoserArgs,
     who: Who,
+    /// How the judge is asked; the baseline has one only if its model is named.
+    judge: Option<Box<Config>>,
+    budget: Option<Arc<Budget>>,
 }
 
 enum Who {
-    Claude(Box<Config>, Option<Arc<Budget>>),
+    Claude(Box<Config>),
     Replay(PathBuf),
     Rules(&'static str),
 }
@@ -96,45 +104,76 @@ impl<'a> Diagnosers<'a> {
                         max_tokens: arguments.max_tokens.unwrap_or(config.max_tokens),
                         ..config
                     };
-                    Who::Claude(Box::new(config), arguments.max_cost.map(|limit| Arc::new(Budget::new(limit))))
+                    Who::Claude(Box::new(config))
                 }
             },
         };
-        arguments.refuse_what_does_nothing(&who)?;
-        Ok(Self { arguments, who })
+        let judge = match &who {
+            Who::Claude(author) => Some(arguments.judge(author.as_ref().clone())),
+            Who::Rules(_) if arguments.judge_model.is_some() => {
+                Some(arguments.judge(Config::from_env(&variable).map_err(|error| environment(&error))?))
+            }
+            Who::Rules(_) | Who::Replay(_) => None,
+        };
+        arguments.refuse_what_does_nothing(&who, judge.is_some())?;
+        let budget = arguments.max_cost.map(|limit| Arc::new(Budget::new(limit)));
+        Ok(Self { arguments, who, judge: judge.map(Box::new), budget })
+    }
+
+    /// Who judges the statements on what is said of a scenario; nobody without a key.
+    pub(super) fn judge_of(&self, scenario: &str) -> Result<Option<Box<dyn Judge>>, Refusal> {
+        let refused = |error: &dyn std::fmt::Display| Refusal(Exit::Environment, error.to_string());
+        if let Who::Replay(folder) = &self.who {
+            let model = self.arguments.judge_model.as_deref();
+            let cassettes =
+                Shelf::open(folder, scenario, Purpose::Judgement, model).map_err(|error| refused(&error))?;
+            return Ok(Some(Box::new(Replay::new(cassettes))));
+        }
+        let Some(config) = &self.judge else { return Ok(None) };
+        let judge = self.claude(config, scenario, Purpose::Judgement).map_err(|error| refused(&error))?;
+        Ok(Some(Box::new(judge)))
+    }
+
+    fn claude(&self, config: &Config, scenario: &str, purpose: Purpose) -> Result<AskClaude, DiagnoserError> {
+        let recorder = |folder: &Path| Recorder::new(folder, scenario, purpose);
+        let recorder = self.arguments.record.as_deref().map(recorder).transpose()?;
+        AskClaude::new(config.clone(), self.budget.clone(), recorder)
     }
 
     /// The diagnoser of a scenario, or of what else it is asked about; cassettes lie under that name.
     pub(super) fn of(&self, subject: &'static dyn Subject, scenario: &str) -> Result<Box<dyn Diagnoser>, Refusal> {
-        let refusal = |error: &dyn std::fmt::Display| error.to_string();
-        let refused = |message| Refusal(Exit::Environment, message);
+        let refused = |error: &dyn std::fmt::Display| Refusal(Exit::Environment, error.to_string());
         match &self.who {
             Who::Rules(why) => Ok(Box::new(Rules::new(subject, why))),
             Who::Replay(folder) => {
-                let cassettes = Shelf::open(folder, scenario, self.arguments.model.as_deref());
-                Ok(Box::new(Replay::new(cassettes.map_err(|error| refused(refusal(&error)))?)))
+                let cassettes = Shelf::open(folder, scenario, Purpose::Diagnosis, self.arguments.model.as_deref());
+                Ok(Box::new(Replay::new(cassettes.map_err(|error| refused(&error))?)))
             }
-            Who::Claude(config, budget) => {
-                let recorder = |folder: &Path| Recorder::new(folder, scenario);
-                let recorder = self.arguments.record.as_deref().map(recorder).transpose();
-                let recorder = recorder.map_err(|error| refused(refusal(&error)))?;
-                let claude = AskClaude::new(config.as_ref().clone(), budget.clone(), recorder);
-                Ok(Box::new(claude.map_err(|error| refused(refusal(&error)))?))
+            Who::Claude(config) => {
+                let claude = self.claude(config, scenario, Purpose::Diagnosis);
+                Ok(Box::new(claude.map_err(|error| refused(&error))?))
             }
         }
     }
 }
 
 impl DiagnoserArgs {
-    fn refuse_what_does_nothing(&self, who: &Who) -> Result<(), Refusal> {
-        let (claude, replay) = (matches!(who, Who::Claude(..)), matches!(who, Who::Replay(_)));
+    /// How the judge is asked: by the same account as the author, with its own thinking and another model.
+    fn judge(&self, author: Config) -> Config {
+        let usual = if author.model == DEFAULT_JUDGE { OTHER_JUDGE } else { DEFAULT_JUDGE };
+        let model = self.judge_model.clone().unwrap_or_else(|| usual.to_owned());
+        Config { model, effort: None, max_tokens: DEFAULT_MAX_TOKENS, ..author }
+    }
+
+    fn refuse_what_does_nothing(&self, who: &Who, judged: bool) -> Result<(), Refusal> {
+        let (claude, replay) = (matches!(who, Who::Claude(_)), matches!(who, Who::Replay(_)));
         let (asks, answers) = ("--diagnoser claude, and a key", "--diagnoser replay");
         let options = [
             ("--model", self.model.is_some(), claude || replay, asks),
             ("--effort", self.effort.is_some(), claude, asks),
             ("--max-tokens", self.max_tokens.is_some(), claude, asks),
-            ("--max-cost", self.max_cost.is_some(), claude, asks),
-            ("--record", self.record.is_some(), claude, asks),
+            ("--max-cost", self.max_cost.is_some(), claude || judged, asks),
+            ("--record", self.record.is_some(), claude || judged, asks),
             ("--cassettes", self.cassettes.is_some(), replay, answers),
         ];
         match options.into_iter().find(|(_, given, useful, _)| *given && !useful) {

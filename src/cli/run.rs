@@ -14,6 +14,7 @@ use super::diagnoser::{DiagnoserArgs, Diagnosers};
 use super::exit::{Exit, Refusal, complain, print};
 use crate::cluster::Backend;
 use crate::diagnosis::Diagnoser;
+use crate::diagnosis::judge::Judge;
 use crate::report::junit;
 use crate::report::terminal::{Stream, Terminal};
 use crate::run::{self, Context, Event, Events, Extras, Plan, RunRecord, SnapshotPolicy, Update};
@@ -64,9 +65,16 @@ pub(super) struct RunArgs {
     junit: Option<PathBuf>,
 }
 
+/// A run to come, and the models that it asks.
+struct Prospect {
+    plan: Plan,
+    diagnoser: Box<dyn Diagnoser>,
+    judge: Option<Box<dyn Judge>>,
+}
+
 /// What the arguments mean.
 struct Prepared {
-    runs: Vec<(Plan, Box<dyn Diagnoser>)>,
+    runs: Vec<Prospect>,
     store: Store,
     /// Made before anything runs, so that a path that can't be written to costs no run.
     junit: Option<File>,
@@ -82,7 +90,7 @@ pub(super) async fn run(
         Ok(prepared) => prepared,
         Err(Refusal(exit, message)) => return complain(exit, &message),
     };
-    let on_engine = prepared.runs.iter().any(|(plan, _)| plan.cluster.backend == Backend::Compose);
+    let on_engine = prepared.runs.iter().any(|run| run.plan.cluster.backend == Backend::Compose);
     clean::before_runs(&prepared.store, on_engine).await;
     let stream = if arguments.json { Stream::Stderr } else { Stream::Stdout };
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -90,11 +98,12 @@ pub(super) async fn run(
     let mut records = Vec::new();
     let mut exit = Exit::Pass;
     let events = Events::new(sender);
-    for (plan, diagnoser) in &prepared.runs {
+    for Prospect { plan, diagnoser, judge } in &prepared.runs {
         let record = if cancel.is_cancelled() {
             run::skipped(plan, diagnoser.as_ref(), "not run: interrupted")
         } else {
-            let context = Context { diagnoser: diagnoser.as_ref(), store: &prepared.store, events: &events, cancel };
+            let (diagnoser, judge, store) = (diagnoser.as_ref(), judge.as_deref(), &prepared.store);
+            let context = Context { diagnoser, judge, store, events: &events, cancel };
             run::run(plan, context).await
         };
         if arguments.json {
@@ -162,7 +171,9 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
             disk: loaded.scenario.cluster.disk,
         };
         let diagnoser = diagnosers.of(loaded.subject, &loaded.scenario.name)?;
-        runs.push((Plan { loaded, cluster, snapshots: snapshots.clone(), extras }, diagnoser));
+        let judge = diagnosers.judge_of(&loaded.scenario.name)?;
+        let plan = Plan { loaded, cluster, snapshots: snapshots.clone(), extras };
+        runs.push(Prospect { plan, diagnoser, judge });
     }
     if !complaints.is_empty() {
         return Err(Refusal(Exit::Usage, complaints.join("\n")));

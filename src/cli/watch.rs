@@ -94,7 +94,7 @@ async fn attend(
     let (sender, receiver) = mpsc::unbounded_channel();
     let terminal = tokio::spawn(draw(Terminal::new(Stream::Stdout, screen), receiver));
     let events = Events::new(sender);
-    let context = Context { diagnoser: diagnoser.as_ref(), store: &store, events: &events, cancel };
+    let context = Context { diagnoser: diagnoser.as_ref(), judge: None, store: &store, events: &events, cancel };
     let plan = OnCall { subject, cluster: &cluster, every: arguments.every.0 };
     let outcome = watch(&plan, context).await;
     drop(events);

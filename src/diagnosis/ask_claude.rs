@@ -1,13 +1,15 @@
-//! The diagnoser `claude`: sends the question to the Messages API and reads the answer as a diagnosis.
+//! Claude as a diagnoser and as a judge: sends the question to the Messages API and reads the answer.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
+use serde_json::Value as Json;
 
 use super::cassette::Recorder;
 use super::claude::{self, Client, Config, Effort, Failure, Response, Usage, price};
-use super::{Answer, Diagnoser, DiagnoserError, Exchange, Question, form};
+use super::judge::{Judge, JudgeQuestion, Opinion};
+use super::{Answer, Diagnoser, DiagnoserError, Exchange, Question, QuestionHashes, form};
 
 /// What may be spent on calls, in US dollars, by all who share it.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ impl Budget {
     }
 }
 
-/// Diagnoses by asking Claude.
+/// Diagnoses and judges by asking Claude.
 pub struct AskClaude {
     client: Client,
     settings: Settings,
@@ -71,8 +73,24 @@ impl AskClaude {
         Ok(Self { settings, client: Client::new(config)?, budget, recorder })
     }
 
+    /// Asks in any form, and keeps the call if there is a recorder.
+    async fn say(
+        &self,
+        asked: &claude::Question<'_>,
+        hashes: QuestionHashes,
+    ) -> Result<(String, Exchange), DiagnoserError> {
+        let body = self.client.request_body(asked);
+        let begun = Instant::now();
+        let response = self.ask(&body).await?;
+        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if let Some(recorder) = &self.recorder {
+            recorder.write(hashes, body, &response, took_ms)?;
+        }
+        self.settings.said(&response, took_ms)
+    }
+
     /// Asks within the budget. A call whose connection was lost may have been paid for: what was set aside stays so.
-    async fn ask(&self, body: &serde_json::Value) -> Result<Response, DiagnoserError> {
+    async fn ask(&self, body: &Json) -> Result<Response, DiagnoserError> {
         let Some(budget) = &self.budget else { return Ok(self.client.ask(body).await?) };
         let price = price::of(&self.settings.model).ok_or_else(|| self.settings.no_price())?;
         let most = price.most(body.to_string().len(), self.settings.max_tokens);
@@ -98,16 +116,9 @@ impl Settings {
         DiagnoserError::NoPrice { model: self.model.clone(), as_of: price::as_of() }
     }
 
-    /// Reads what the API said as a diagnosis.
-    pub(super) fn answer(
-        &self,
-        response: &Response,
-        took_ms: u64,
-        schema: &serde_json::Value,
-    ) -> Result<Answer, DiagnoserError> {
+    /// Reads what the API said: the text, and what is known of the call.
+    pub(super) fn said(&self, response: &Response, took_ms: u64) -> Result<(String, Exchange), DiagnoserError> {
         let reply = response.read(self.max_tokens)?;
-        let diagnosis = form::read(&reply.text, schema)
-            .map_err(|reason| DiagnoserError::Invalid { request_id: reply.request_id.clone(), reason })?;
         let Usage { cache_read_input_tokens, output_tokens, .. } = reply.usage;
         let exchange = Exchange {
             cost_usd: price::of(&self.model).and_then(|price| price.cost(&reply.usage)),
@@ -121,8 +132,15 @@ impl Settings {
             attempts: reply.attempts,
             took_ms,
         };
-        Ok(Answer { diagnosis, exchange: Some(exchange) })
+        Ok((reply.text, exchange))
     }
+}
+
+/// Reads a text as a diagnosis.
+pub(super) fn diagnosis((text, exchange): (String, Exchange), schema: &Json) -> Result<Answer, DiagnoserError> {
+    let request_id = exchange.request_id.clone();
+    let diagnosis = form::read(&text, schema).map_err(|reason| DiagnoserError::Invalid { request_id, reason })?;
+    Ok(Answer { diagnosis, exchange: Some(exchange) })
 }
 
 #[async_trait]
@@ -137,16 +155,14 @@ impl Diagnoser for AskClaude {
     }
 
     async fn diagnose(&self, question: &Question<'_>) -> Result<Answer, DiagnoserError> {
-        let Question { prompt, schema, .. } = *question;
-        let asked = claude::Question { system: &prompt.system, user: &prompt.user, schema };
-        let body = self.client.request_body(&asked);
-        let begun = Instant::now();
-        let response = self.ask(&body).await?;
-        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if let Some(recorder) = &self.recorder {
-            recorder.write(question, body, &response, took_ms)?;
-        }
-        self.settings.answer(&response, took_ms, schema)
+        diagnosis(self.say(&question.asked(), question.hashes()).await?, question.schema)
+    }
+}
+
+#[async_trait]
+impl Judge for AskClaude {
+    async fn judge(&self, question: &JudgeQuestion) -> Result<Opinion, DiagnoserError> {
+        question.read(self.say(&question.asked(), question.hashes()).await?)
     }
 }
 

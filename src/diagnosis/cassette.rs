@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use similar::TextDiff;
 
-use super::claude::Response;
-use super::{Question, QuestionHashes};
+use super::QuestionHashes;
+use super::claude::{Question, Response};
 
 /// The format of the files. It is raised when a field changes its meaning or goes.
 const FORMAT: u32 = 1;
@@ -68,6 +68,17 @@ fn of_model(model: Option<&str>) -> String {
     model.map(|model| format!(" by {model}")).unwrap_or_default()
 }
 
+/// What a model was asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// A diagnosis.
+    #[default]
+    Diagnosis,
+    /// Whether a statement on a diagnosis holds.
+    Judgement,
+}
+
 /// One recorded call.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Cassette {
@@ -75,6 +86,9 @@ pub struct Cassette {
     pub format: u32,
     /// The scenario that the question came from. It is no part of the question.
     pub scenario: String,
+    /// What was asked for.
+    #[serde(default)]
+    pub purpose: Purpose,
     /// What the question is found again by.
     pub hashes: QuestionHashes,
     /// How long the answer took, in milliseconds, waits for further attempts included.
@@ -105,8 +119,7 @@ impl Cassette {
     }
 
     /// What of a question is not as it was recorded: in words, and line by line.
-    fn changes(&self, question: &Question<'_>) -> (Vec<&'static str>, String) {
-        let now = question.hashes();
+    fn changes(&self, question: &Question<'_>, now: &QuestionHashes) -> (Vec<&'static str>, String) {
         let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
         let pretty = |value: &Json| serde_json::to_string_pretty(value).unwrap_or_default();
         let request = &self.request;
@@ -119,8 +132,8 @@ impl Cassette {
             }
         };
         let (system, evidence) = (text(&request["system"][0]["text"]), text(&request["messages"][0]["content"]));
-        part(self.hashes.system == now.system, "the prompt has changed", system, &question.prompt.system);
-        part(self.hashes.evidence == now.evidence, "the evidence has changed", evidence, &question.prompt.user);
+        part(self.hashes.system == now.system, "the prompt has changed", system, question.system);
+        part(self.hashes.evidence == now.evidence, "the evidence has changed", evidence, question.user);
         let schema = pretty(&request["output_config"]["format"]["schema"]);
         part(self.hashes.schema == now.schema, "the form of the answer has changed", schema, &pretty(question.schema));
         (changed, difference)
@@ -145,23 +158,24 @@ fn diff(before: &str, after: &str) -> String {
 pub struct Recorder {
     folder: PathBuf,
     scenario: String,
+    purpose: Purpose,
 }
 
 impl Recorder {
     /// Writes to a folder, which is made if need be.
-    pub fn new(folder: &Path, scenario: &str) -> Result<Self, CassetteError> {
+    pub fn new(folder: &Path, scenario: &str, purpose: Purpose) -> Result<Self, CassetteError> {
         std::fs::create_dir_all(folder).map_err(|source| CassetteError::Io {
             what: "make",
             path: folder.to_owned(),
             source,
         })?;
-        Ok(Self { folder: folder.to_owned(), scenario: scenario.to_owned() })
+        Ok(Self { folder: folder.to_owned(), scenario: scenario.to_owned(), purpose })
     }
 
     /// Keeps one exchange. Another answer of the same model to the same question is replaced.
     pub(super) fn write(
         &self,
-        question: &Question<'_>,
+        hashes: QuestionHashes,
         request: Json,
         response: &Response,
         took_ms: u64,
@@ -169,7 +183,8 @@ impl Recorder {
         let cassette = Cassette {
             format: FORMAT,
             scenario: self.scenario.clone(),
-            hashes: question.hashes(),
+            purpose: self.purpose,
+            hashes,
             took_ms,
             request,
             response: response.clone(),
@@ -177,7 +192,11 @@ impl Recorder {
         let harmless = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
         let model = cassette.model().replace(|letter| !harmless(letter), "_");
         let hash = cassette.hashes.evidence.get(..12).unwrap_or_default();
-        let path = self.folder.join(format!("{}.{model}.{hash}.json", self.scenario));
+        let scenario = match self.purpose {
+            Purpose::Diagnosis => self.scenario.clone(),
+            Purpose::Judgement => format!("{}.judge", self.scenario),
+        };
+        let path = self.folder.join(format!("{scenario}.{model}.{hash}.json"));
         let json = serde_json::to_string_pretty(&cassette)
             .map_err(|error| CassetteError::Unreadable { path: path.clone(), reason: error.to_string() })?;
         std::fs::write(&path, json + "\n").map_err(|source| CassetteError::Io { what: "write", path, source })
@@ -194,8 +213,8 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// Reads the cassettes of a scenario from a folder, those of one model if one is named.
-    pub fn open(folder: &Path, scenario: &str, model: Option<&str>) -> Result<Self, CassetteError> {
+    /// Reads the cassettes of a scenario for a purpose from a folder, those of one model if one is named.
+    pub fn open(folder: &Path, scenario: &str, purpose: Purpose, model: Option<&str>) -> Result<Self, CassetteError> {
         let io = |source| CassetteError::Io { what: "read", path: folder.to_owned(), source };
         let mut paths = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(io)? {
@@ -208,7 +227,8 @@ impl Shelf {
         let mut cassettes = Vec::new();
         for path in paths {
             let cassette = Cassette::read(&path)?;
-            if cassette.scenario == scenario && model.is_none_or(|model| cassette.model() == model) {
+            let wanted = cassette.scenario == scenario && cassette.purpose == purpose;
+            if wanted && model.is_none_or(|model| cassette.model() == model) {
                 cassettes.push((path, cassette));
             }
         }
@@ -221,17 +241,16 @@ impl Shelf {
     }
 
     /// The recorded answer to a question.
-    pub(super) fn find(&self, question: &Question<'_>) -> Result<&Cassette, CassetteError> {
-        let hashes = question.hashes();
+    pub(super) fn find(&self, question: &Question<'_>, hashes: &QuestionHashes) -> Result<&Cassette, CassetteError> {
         // The templates are in the system part and the evidence: they alone change nothing that is sent.
         let same = |cassette: &Cassette| {
-            QuestionHashes { templates: hashes.templates.clone(), ..cassette.hashes.clone() } == hashes
+            QuestionHashes { templates: hashes.templates.clone(), ..cassette.hashes.clone() } == *hashes
         };
         let found: Vec<&Cassette> =
             self.cassettes.iter().map(|(_, cassette)| cassette).filter(|one| same(one)).collect();
         match found.as_slice() {
             [cassette] => Ok(cassette),
-            [] => Err(self.miss(question)),
+            [] => Err(self.miss(question, hashes)),
             several => {
                 let models = several.iter().map(|cassette| cassette.model().to_owned()).collect();
                 Err(CassetteError::Ambiguous { models })
@@ -240,8 +259,8 @@ impl Shelf {
     }
 
     /// What has changed since the cassette that comes nearest was recorded.
-    fn miss(&self, question: &Question<'_>) -> CassetteError {
-        let compared = self.cassettes.iter().map(|(path, cassette)| (path, cassette.changes(question)));
+    fn miss(&self, question: &Question<'_>, hashes: &QuestionHashes) -> CassetteError {
+        let compared = self.cassettes.iter().map(|(path, cassette)| (path, cassette.changes(question, hashes)));
         match compared.min_by_key(|(_, (changed, difference))| (changed.len(), difference.len())) {
             Some((path, (changed, difference))) => CassetteError::Stale { path: path.clone(), changed, difference },
             None => CassetteError::None {

@@ -8,6 +8,7 @@ pub mod cassette;
 pub mod claude;
 pub mod evidence;
 pub mod form;
+pub mod judge;
 pub mod markdown;
 pub mod prompt;
 pub mod replay;
@@ -287,15 +288,22 @@ pub struct QuestionHashes {
 }
 
 impl Question<'_> {
+    /// What a model is sent.
+    fn asked(&self) -> claude::Question<'_> {
+        claude::Question { system: &self.prompt.system, user: &self.prompt.user, schema: self.schema }
+    }
+
     /// Hashes its parts.
     #[must_use]
     pub fn hashes(&self) -> QuestionHashes {
-        QuestionHashes {
-            templates: prompt::templates_hash(),
-            system: sha256(&self.prompt.system),
-            evidence: sha256(&self.prompt.user),
-            schema: sha256(&self.schema.to_string()),
-        }
+        QuestionHashes::of(&self.asked(), prompt::templates_hash())
+    }
+}
+
+impl QuestionHashes {
+    fn of(asked: &claude::Question<'_>, templates: String) -> Self {
+        let [system, evidence, schema] = [asked.system, asked.user, &asked.schema.to_string()].map(sha256);
+        Self { templates, system, evidence, schema }
     }
 }
 

@@ -86,6 +86,7 @@ impl Terminal {
         }
         let counts: Vec<String> = counts.into_iter().map(|(word, count)| format!("{count} {word}")).collect();
         lines.push(format!("{} scenarios: {}", records.len(), counts.join(", ")));
+        lines.extend(calibration(records));
         self.print(&lines);
     }
 
@@ -106,6 +107,15 @@ impl Terminal {
             };
         });
     }
+}
+
+/// How well the confidence of the diagnoses tells whether their causes are right; none if no check asks for a cause.
+fn calibration(records: &[RunRecord]) -> Option<String> {
+    let squares = || records.iter().filter_map(|record| record.grade.as_ref()?.calibration);
+    let (sum, count) = squares().fold((0.0, 0.0), |(sum, count), square| (sum + square, count + 1.0));
+    let mean = sum / count;
+    (count > 0.0)
+        .then(|| format!("calibration: Brier score {mean:.3} over {count} diagnoses (0 is best, 0.25 is a coin)"))
 }
 
 /// How each node is now, in a word.

@@ -202,8 +202,14 @@ impl Text {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of a run are far below 2^52")]
         let took = record.wall.took_ms as f64 / 1000.0;
         let class = if record.class == Class::Passed { String::new() } else { format!("{}  ", record.class) };
+        let skipped = record.grade.iter().flat_map(|grade| &grade.checks).filter(|one| one.outcome == Outcome::Skipped);
+        let skipped = match skipped.count() {
+            0 => String::new(),
+            1 => "1 check skipped  ".to_owned(),
+            count => format!("{count} checks skipped  "),
+        };
         format!(
-            "{word} {}  {class}{}",
+            "{word} {}  {class}{skipped}{}",
             record.scenario,
             self.dim(&format!("run {}, {took:.2} s of wall time", record.wall.run))
         )

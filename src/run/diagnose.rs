@@ -4,11 +4,13 @@ use super::class::Class;
 use super::error::RunError;
 use super::event::{Event, Events};
 use super::inquiry::{Inquiry, secrets};
+use super::judge;
 use super::pipeline::Pipeline;
 use super::record::{DiagnoserRecord, Expectation, Phase, RunRecord, Verdict};
 use super::snapshot::{Header, compare};
 use super::{Plan, fail_as_error};
 use crate::diagnosis::evidence::{Observations, TicketFacts};
+use crate::diagnosis::judge::Judge;
 use crate::diagnosis::{Answer, Bundle, Diagnoser, Diagnosis, markdown};
 use crate::grade::rubric::Grade;
 use crate::grade::stable;
@@ -32,6 +34,7 @@ impl Pipeline<'_> {
         self.keep(&evidence, &diagnosis)?;
         self.end(format!("{} claims, {} options", diagnosis.evidence.len(), diagnosis.options.len()));
         self.begin(Phase::Grade);
+        context.unless_interrupted(judge::judge(plan, context.judge, self.record)).await??;
         grade(&inquiry, plan, self.record, context.events).await?;
         self.compare(&diagnosis, &evidence)?;
         let checks = self.record.grade.as_ref().map(|grade| grade.checks.as_slice()).unwrap_or_default();
@@ -97,7 +100,8 @@ fn note(
 /// Grades the diagnosis in the record, and that of the baseline if it is asked for.
 async fn grade(inquiry: &Inquiry<'_>, plan: &Plan, record: &mut RunRecord, events: &Events) -> Result<(), RunError> {
     let (Some(diagnosis), Some(evidence)) = (&record.diagnosis, &record.evidence) else { return Ok(()) };
-    let Some((grade, grounding)) = inquiry.grade(diagnosis, evidence, record.facts())? else { return Ok(()) };
+    let Some(rubric) = &plan.loaded.scenario.rubric else { return Ok(()) };
+    let (grade, grounding) = inquiry.grade(rubric, diagnosis, evidence, record.facts(rubric))?;
     record.grounding = Some(grounding.clone());
     record.grade = Some(grade.clone());
     if plan.extras.with_baseline {
@@ -113,7 +117,7 @@ async fn grade(inquiry: &Inquiry<'_>, plan: &Plan, record: &mut RunRecord, event
 pub async fn diagnose_again(
     plan: &Plan,
     record: &RunRecord,
-    diagnoser: &dyn Diagnoser,
+    (diagnoser, judge): (&dyn Diagnoser, Option<&dyn Judge>),
     events: &Events,
 ) -> Result<RunRecord, RunError> {
     let observations = record.observations.as_ref().ok_or(RunError::NoObservations)?;
@@ -124,11 +128,13 @@ pub async fn diagnose_again(
         question: Some(inquiry.question().hashes()),
         snapshot: None,
         baseline: None,
+        judgements: Vec::new(),
         reasons: Vec::new(),
         ..record.clone()
     };
     let answer = inquiry.ask(diagnoser).await?;
     note(&inquiry, answer, &mut again, events)?;
+    judge::judge(plan, judge, &mut again).await?;
     grade(&inquiry, plan, &mut again, events).await?;
     again.reasons = again.grade.iter().filter_map(Grade::shortfall).collect();
     again.verdict = if again.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };

@@ -11,7 +11,7 @@ use crate::diagnosis::rules::Rules;
 use crate::diagnosis::{Answer, Bundle, Diagnoser, Diagnosis, Prompt, Question, form};
 use crate::grade::blindness::{Secret, leak};
 use crate::grade::grounding::{self, Grounding};
-use crate::grade::rubric::{self, Facts, Grade};
+use crate::grade::rubric::{self, Facts, Grade, Rubric};
 use crate::reading::NodeName;
 use crate::scenario::Loaded;
 
@@ -69,26 +69,27 @@ impl<'a> Inquiry<'a> {
         Ok(Answer { diagnosis, ..answer })
     }
 
-    /// Grades a diagnosis that has real names; no grade without a rubric.
+    /// Grades a diagnosis that has real names.
     pub(super) fn grade(
         &self,
+        rubric: &Rubric,
         diagnosis: &Diagnosis,
         evidence: &Bundle,
         facts: Facts,
-    ) -> Result<Option<(Grade, Grounding)>, RunError> {
-        let Some(rubric) = &self.loaded.scenario.rubric else { return Ok(None) };
+    ) -> Result<(Grade, Grounding), RunError> {
         let grounding = grounding::check(diagnosis, evidence, self.loaded.subject);
         let grade = rubric::grade(rubric, diagnosis, &Facts { grounded: grounding.share, ..facts })?;
-        Ok(Some((grade, grounding)))
+        Ok((grade, grounding))
     }
 
     /// What the baseline makes of the same question.
     pub(super) async fn baseline(&self, targets: &[NodeName]) -> Result<Option<Baseline>, RunError> {
+        let Some(rubric) = &self.loaded.scenario.rubric else { return Ok(None) };
         let rules = Rules::new(self.loaded.subject, "beside the model");
         let diagnosis = self.ask(&rules).await?.diagnosis;
         let facts = Facts { targets: targets.to_vec(), ..Facts::default() };
-        let graded = self.grade(&diagnosis, &self.evidence()?, facts)?;
-        Ok(graded.map(|(grade, grounding)| Baseline { diagnosis, grade, grounding }))
+        let (grade, grounding) = self.grade(rubric, &diagnosis, &self.evidence()?, facts)?;
+        Ok(Some(Baseline { diagnosis, grade, grounding }))
     }
 }
 

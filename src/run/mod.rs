@@ -7,6 +7,7 @@ mod error;
 mod event;
 mod faults;
 mod inquiry;
+mod judge;
 mod on_call;
 mod pipeline;
 mod record;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
 use crate::diagnosis::Diagnoser;
+use crate::diagnosis::judge::Judge;
 use crate::scenario::Loaded;
 use crate::store::Store;
 use crate::subject::ClusterSpec;
@@ -33,6 +35,7 @@ pub use clean::{CleanOptions, Cleaned, Outcome, Removed, clean};
 pub use diagnose::diagnose_again;
 pub use error::RunError;
 pub use event::{ChangedReadings, Event, Events};
+pub use judge::{JudgementRecord, Vote};
 pub use on_call::{OnCall, watch};
 pub use record::{
     Baseline, DiagnoserRecord, Expectation, InjectionRecord, Phase, PhaseRecord, RunRecord, Verdict, ViolationRecord,
@@ -70,6 +73,8 @@ pub struct Extras {
 pub struct Context<'a> {
     /// Who writes the diagnosis.
     pub diagnoser: &'a dyn Diagnoser,
+    /// Who judges what the checks with `judge` state, if anybody does.
+    pub judge: Option<&'a dyn Judge>,
     /// The database.
     pub store: &'a Store,
     /// Where events go.
@@ -197,6 +202,7 @@ fn new_record(plan: &Plan, diagnoser: &dyn Diagnoser, run: String) -> RunRecord 
         diagnosis_markdown: None,
         grounding: None,
         grade: None,
+        judgements: Vec::new(),
         baseline: None,
         snapshot: None,
         wall: Wall { run, started: Timestamp::now(), took_ms: 0, phases_ms: std::collections::BTreeMap::new() },

@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::class::Class;
+use super::judge::{JudgementRecord, judged};
 use super::snapshot::SnapshotOutcome;
 use crate::cluster::{Fault, Node};
 use crate::diagnosis::evidence::Observations;
 use crate::diagnosis::{Bundle, Diagnoser, Diagnosis, Exchange, QuestionHashes};
 use crate::grade::grounding::Grounding;
-use crate::grade::rubric::{Facts, Grade};
+use crate::grade::rubric::{Facts, Grade, Rubric};
 use crate::reading::NodeName;
 use crate::subject::ClusterSpec;
 
@@ -236,6 +237,9 @@ pub struct RunRecord {
     pub diagnosis_markdown: Option<String>,
     /// How its claims are grounded.
     pub grounding: Option<Grounding>,
+    /// What a judge said of it, statement by statement.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub judgements: Vec<JudgementRecord>,
     /// How it was graded.
     pub grade: Option<Grade>,
     /// What the baseline says, if it was asked for.
@@ -248,8 +252,9 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// What a rubric may ask for beside the diagnosis, but for how its claims are grounded.
-    pub(super) fn facts(&self) -> Facts {
+    /// What a rubric may ask for beside the diagnosis, but for how its claims are grounded. What a judge said of other
+    /// statements than the rubric now has is left out.
+    pub(super) fn facts(&self, rubric: &Rubric) -> Facts {
         let call = self.diagnoser.exchange.as_ref();
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of a call are far below 2^52")]
         let seconds = |exchange: &Exchange| exchange.took_ms as f64 / 1000.0;
@@ -257,6 +262,7 @@ impl RunRecord {
             targets: self.targets.clone(),
             cost: call.and_then(|exchange| exchange.cost_usd),
             latency: call.map(seconds),
+            judged: judged(rubric, &self.judgements),
             ..Facts::default()
         }
     }

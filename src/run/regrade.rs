@@ -21,7 +21,7 @@ pub fn grade_again(loaded: &Loaded, record: &RunRecord) -> Result<RunRecord, Run
         return Ok(again);
     }
     let grounding = grounding::check(diagnosis, evidence, loaded.subject);
-    let new = grade(rubric, diagnosis, &Facts { grounded: grounding.share, ..record.facts() })?;
+    let new = grade(rubric, diagnosis, &Facts { grounded: grounding.share, ..record.facts(rubric) })?;
     let before = record.grade.as_ref().and_then(Grade::shortfall);
     again.reasons.retain(|reason| Some(reason) != before.as_ref());
     again.reasons.extend(new.shortfall());

@@ -21,6 +21,8 @@ use crate::subject::{self, CLUSTER, Subject, UNREACHABLE};
 const RATES: RangeInclusive<u32> = 1..=1_000_000;
 /// How many records there can be.
 const RECORDS: RangeInclusive<u32> = 1..=100_000_000;
+/// How many times a judge can be asked the same.
+const MOST_VOTES: u8 = 9;
 /// How many threads there can be.
 const THREADS: RangeInclusive<u32> = 1..=10_000;
 
@@ -248,21 +250,18 @@ impl Checker<'_> {
 
     fn check(&mut self, path: &[Step<'_>], check: &Check, schema: &Json) {
         let inner = |key: &'static str| [path, &[Step::from(key)]].concat();
+        if let Some(statement) = &check.judge {
+            return self.statement(path, check, statement);
+        }
+        if check.votes.is_some() {
+            self.say(&inner("votes"), "there is nothing to vote on", "votes are for a check with `judge`");
+        }
+        if check.path.is_empty() {
+            let message = format!("the check `{}` looks at nothing", check.id);
+            return self.say(path, message, "give it a `path` and a test, or a statement to `judge`");
+        }
         let Some(place) = self.diagnosis_place(&inner("path"), check, schema) else { return };
-        let one = |scalar: &Option<Scalar>| scalar.iter().cloned().collect::<Vec<Scalar>>();
-        let tests: Vec<(&'static str, Vec<Scalar>)> = [
-            check.is.is_some().then(|| ("is", one(&check.is))),
-            check.any_of.clone().map(|values| ("any_of", values)),
-            check.none_of.clone().map(|values| ("none_of", values)),
-            check.contains.is_some().then(|| ("contains", one(&check.contains))),
-            check.lacks.is_some().then(|| ("lacks", one(&check.lacks))),
-            check.matches.is_some().then(|| ("matches", Vec::new())),
-            check.at_least.is_some().then(|| ("at_least", Vec::new())),
-            check.at_most.is_some().then(|| ("at_most", Vec::new())),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let tests = tests(check);
         let [(test, values)] = tests.as_slice() else {
             let message = format!("the check `{}` has {} tests; it must have one", check.id, tests.len());
             return self.say(path, message, "is, any_of, none_of, contains, lacks, matches, at_least or at_most");
@@ -290,6 +289,25 @@ impl Checker<'_> {
         }
     }
 
+    /// A check that a judge makes: it has a statement, and nothing that is for the others.
+    fn statement(&mut self, path: &[Step<'_>], check: &Check, statement: &str) {
+        let inner = |key: &'static str| [path, &[Step::from(key)]].concat();
+        if statement.trim().is_empty() {
+            let help = "such as `says that no data is lost, since two of three replicas live`";
+            self.say(&inner("judge"), "there is nothing to judge", help);
+        }
+        if !check.path.is_empty() {
+            self.say(&inner("path"), "a judge sees the whole diagnosis", "leave out the path");
+        }
+        for (test, _) in tests(check) {
+            self.say(&inner(test), "a judge tests a statement", "make a check of its own of this");
+        }
+        if check.votes.is_some_and(|votes| votes % 2 == 0 || votes > MOST_VOTES) {
+            let message = format!("`votes` must be an odd number up to {MOST_VOTES}");
+            self.say(&inner("votes"), message, "so that most of them decide");
+        }
+    }
+
     /// The schema of the place in the diagnosis that a check looks at.
     fn diagnosis_place<'s>(&mut self, path: &[Step<'_>], check: &Check, schema: &'s Json) -> Option<&'s Json> {
         let mut place = schema;
@@ -309,6 +327,22 @@ impl Checker<'_> {
         }
         Some(dereference(schema, place))
     }
+}
+
+/// The tests that a check has, with what they compare with.
+fn tests(check: &Check) -> Vec<(&'static str, Vec<Scalar>)> {
+    let one = |scalar: &Option<Scalar>| scalar.iter().cloned().collect::<Vec<Scalar>>();
+    let tests = [
+        check.is.is_some().then(|| ("is", one(&check.is))),
+        check.any_of.clone().map(|values| ("any_of", values)),
+        check.none_of.clone().map(|values| ("none_of", values)),
+        check.contains.is_some().then(|| ("contains", one(&check.contains))),
+        check.lacks.is_some().then(|| ("lacks", one(&check.lacks))),
+        check.matches.is_some().then(|| ("matches", Vec::new())),
+        check.at_least.is_some().then(|| ("at_least", Vec::new())),
+        check.at_most.is_some().then(|| ("at_most", Vec::new())),
+    ];
+    tests.into_iter().flatten().collect()
 }
 
 fn dereference<'s>(root: &'s Json, place: &'s Json) -> &'s Json {

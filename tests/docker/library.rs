@@ -26,7 +26,9 @@ fn a_panic_of_the_diagnoser_heals_and_takes_down() {
     in_own_process("library::a_panic_of_the_diagnoser_heals_and_takes_down", async |store| {
         let (sender, _receiver) = mpsc::unbounded_channel();
         let (events, cancel) = (Events::new(sender), CancellationToken::new());
-        let record = run::run(&plan(), Context { diagnoser: &Panics, store, events: &events, cancel: &cancel }).await;
+        let record =
+            run::run(&plan(), Context { diagnoser: &Panics, judge: None, store, events: &events, cancel: &cancel })
+                .await;
         assert_eq!(record.verdict, Verdict::Error);
         assert_eq!(record.reasons, ["panic: I have no idea; this is a bug in operator-run"]);
         assert_eq!(record.injections.len(), 1);

@@ -8,6 +8,7 @@ use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::{Json, Router};
 use insta::assert_snapshot;
+use operator_run::diagnosis::Exchange;
 use operator_run::run::{RunRecord, Verdict};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -38,7 +39,7 @@ async fn answer(State(server): State<Server>, request: Request) -> ([(&'static s
 }
 
 /// What a careful operator would say, read from the table of readings in the question.
-fn diagnosis(question: &str) -> Value {
+pub(crate) fn diagnosis(question: &str) -> Value {
     let node = question.split_once("- store_down on ").unwrap().1.split(':').next().unwrap();
     let table = question.split_once(&format!("## What changed: {node}\n")).unwrap().1.split("\n\n").next().unwrap();
     let row = |name: &str| {
@@ -159,7 +160,8 @@ async fn a_good_answer_passes() {
         (record.diagnoser.name.as_str(), record.diagnoser.label.as_str()),
         ("claude", "claude (claude-opus-5-5)")
     );
-    assert_snapshot!(serde_json::to_string_pretty(&record.diagnoser.exchange).unwrap(), @r#"
+    let exchange = record.diagnoser.exchange.map(|exchange| Exchange { took_ms: 0, ..exchange });
+    assert_snapshot!(serde_json::to_string_pretty(&exchange).unwrap(), @r#"
     {
       "model": "claude-opus-5-5",
       "effort": null,
@@ -169,7 +171,8 @@ async fn a_good_answer_passes() {
       "cached_tokens": 0,
       "output_tokens": 900,
       "cost_usd": 0.034,
-      "attempts": 1
+      "attempts": 1,
+      "took_ms": 0
     }
     "#);
     assert_eq!(record.grounding.unwrap().ungrounded, Vec::<String>::new());

@@ -11,6 +11,7 @@ mod diagnosers;
 mod doctor;
 mod failures;
 mod find;
+mod judge;
 mod load;
 mod mistakes;
 mod on_call;

@@ -123,6 +123,12 @@ const RUBRIC: &[Case] = &[
     ("a broken pattern", "is: process_crash", "matches: '('"),
     ("an unknown cause in a set", "hypotheses, at_least: 2", "rejected, contains: disk_ful"),
     ("a word in a list of maps", "options, at_least: 2", "options, contains: restart_store"),
+    ("a check without a path", "path: hypotheses, at_least: 2", "at_least: 2"),
+    ("a judge with a path", "path: hypotheses, at_least: 2", "path: hypotheses, judge: says so"),
+    ("a judge with a test", "path: hypotheses, at_least: 2", "judge: says so, at_least: 2"),
+    ("an empty statement", "path: hypotheses, at_least: 2", "judge: ' '"),
+    ("an even number of votes", "path: hypotheses, at_least: 2", "judge: says so, votes: 2"),
+    ("votes without a judge", "hypotheses, at_least: 2", "hypotheses, at_least: 2, votes: 3"),
 ];
 
 /// Shows a broken scenario to the program, checks that it starts nothing, and returns what it says.

@@ -21,7 +21,7 @@ async fn attend(cluster: &EmbeddedCluster, fault: &Fault, store: &Store) -> Vec<
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let events = Events::new(sender);
     let rules = Rules::new(&TiKv, "for a test");
-    let context = Context { diagnoser: &rules, store, events: &events, cancel: &cancel };
+    let context = Context { diagnoser: &rules, judge: None, store, events: &events, cancel: &cancel };
     let plan = OnCall { subject: &TiKv, cluster, every: Duration::from_secs(2) };
     let told = async {
         let mut told = Vec::new();

@@ -81,7 +81,7 @@ pub(crate) async fn run(
     let store = Store::open(&folder.path().join("test.db")).unwrap();
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let events = Events::new(sender);
-    let context = Context { diagnoser, store: &store, events: &events, cancel };
+    let context = Context { diagnoser, judge: None, store: &store, events: &events, cancel };
     let record = run::run(&Plan { loaded, cluster, snapshots, extras: Extras::default() }, context).await;
 
     let mut seen = Vec::new();
