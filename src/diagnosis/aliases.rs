@@ -1,5 +1,5 @@
-//! Other names for the nodes, drawn by lot from the run's seed: a model that has seen many runs must not learn that it is
-//! always `tikv1` that dies. What a diagnoser is asked has these names, and its answer is given the real ones back.
+//! Other names for the nodes, drawn by lot from the run's seed and the scenario: a model that has seen many runs must not
+//! learn that it is always `tikv1` that dies, and many scenarios have the same seed. What a diagnoser is asked has these names, and its answer is given the real ones back.
 
 use std::sync::LazyLock;
 
@@ -7,6 +7,7 @@ use regex::{Captures, Regex};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
 
 use crate::cluster::Node;
 use crate::reading::NodeName;
@@ -27,8 +28,10 @@ pub struct Aliases {
 impl Aliases {
     /// Gives each node the name of a node of its role.
     #[must_use]
-    pub fn draw(nodes: &[Node], seed: u64) -> Self {
-        let mut lot = fastrand::Rng::with_seed(seed ^ SALT);
+    pub fn draw(nodes: &[Node], scenario: &str, seed: u64) -> Self {
+        let digest = Sha256::digest(scenario);
+        let of_scenario = digest.iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+        let mut lot = fastrand::Rng::with_seed(seed ^ SALT ^ of_scenario);
         let mut pairs = Vec::new();
         let mut roles: Vec<&str> = nodes.iter().map(|node| node.role.as_str()).collect();
         roles.dedup();
@@ -90,7 +93,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_hidden_is_revealed(seed: u64, text in "(tikv|pd|store|x_tikv)[0-9]{1,2}[:. -](tikv[0-9]|\\PC{0,9})") {
-            let aliases = Aliases::draw(&nodes(), seed);
+            let aliases = Aliases::draw(&nodes(), "store-down", seed);
             let hidden: String = aliases.hide(&text).unwrap();
             prop_assert_eq!(aliases.reveal(&hidden).unwrap(), text);
         }
@@ -99,7 +102,7 @@ mod tests {
     #[test]
     fn a_name_becomes_that_of_another_node_of_its_role_by_the_seed() {
         let named = |seed| -> Vec<String> {
-            Aliases::draw(&nodes(), seed)
+            Aliases::draw(&nodes(), "store-down", seed)
                 .hide(&vec!["pd0".to_owned(), "tikv1:20160".to_owned(), "tikv12".to_owned()])
                 .unwrap()
         };

@@ -2,8 +2,10 @@
 
 use serde_json::Value as Json;
 
-use super::rubric::{BY_VERDICT, CALIBRATION, COST, Check, CheckResult, Facts, LATENCY, Outcome, REGRET, Scalar};
-use super::rubric::{TARGET, WHOLE};
+use super::rubric::{
+    BY_VERDICT, CALIBRATION, CONTRADICTIONS, COST, DANGEROUS_COMMANDS, LATENCY, REGRET, TARGET, WHOLE,
+};
+use super::rubric::{Check, CheckResult, Facts, Outcome, Scalar};
 
 /// Checks what is graded: the diagnosis as JSON, with the values of the paths that are no fields of it.
 pub(super) fn apply(check: &Check, graded: &Json, facts: &Facts) -> CheckResult {
@@ -33,12 +35,17 @@ pub(super) fn apply(check: &Check, graded: &Json, facts: &Facts) -> CheckResult 
     let found = match found {
         Json::Null if let Some(reason) = absent(&check.path) => reason.to_owned(),
         _ if check.path == WHOLE => "mentioned".to_owned(),
-        Json::Array(causes) if BY_VERDICT.iter().any(|(path, _)| *path == check.path) && !causes.is_empty() => {
-            causes.iter().map(plain).collect::<Vec<_>>().join(", ")
+        Json::Array(texts) if made_of_texts(&check.path) && !texts.is_empty() => {
+            texts.iter().map(plain).collect::<Vec<_>>().join(", ")
         }
         found => plain(found),
     };
     result(outcome, format!("{} {test}", check.path), found)
+}
+
+/// Whether a list at a path is shown text by text, and not by its length.
+fn made_of_texts(path: &str) -> bool {
+    [CONTRADICTIONS, DANGEROUS_COMMANDS].contains(&path) || BY_VERDICT.iter().any(|(known, _)| *known == path)
 }
 
 /// Why there may be nothing at a path that leads beside the diagnosis; none if there always is something.

@@ -59,6 +59,9 @@ fn fault(claim: &Claim, bundle: &Bundle) -> Option<String> {
     if let Some(node) = stranger(&claim.claim, bundle) {
         return Some(format!("there is no node {node}: {}", beside()));
     }
+    if let Some(node) = elsewhere(claim, bundle) {
+        return Some(format!("it is about {node}: {}", beside()));
+    }
     let not_shown = |quoted: &Quoted| !shown.iter().any(|number| quoted.matches(number));
     let missing = numbers(&claim.claim).into_iter().find(not_shown)?;
     Some(format!("{reference} does not show {}: {}", missing.text, beside()))
@@ -97,6 +100,22 @@ fn stranger<'c>(claim: &'c str, bundle: &Bundle) -> Option<&'c str> {
         let of_role = role.len() < word.len() && bundle.nodes.iter().any(|node| node.role == role);
         of_role && !bundle.nodes.iter().any(|node| node.name.as_str() == *word)
     })
+}
+
+/// The node that a piece of evidence is about, if the claim names only others and the evidence none of them.
+fn elsewhere<'b>(claim: &Claim, bundle: &'b Bundle) -> Option<&'b str> {
+    let (about, text) = match (bundle.row(&claim.reference), bundle.log(&claim.reference)) {
+        (Some(row), _) => (&row.node, row.values().map(ToString::to_string).join(" ")),
+        (None, log) => log.map(|log| (&log.node, log.text.clone()))?,
+    };
+    let names = |text: &str, node: &str| {
+        text.split(|letter: char| !letter.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case(node))
+    };
+    let node = bundle.nodes.iter().find(|node| node.name == *about)?.name.as_str();
+    let mut named =
+        bundle.nodes.iter().map(|node| node.name.as_str()).filter(|node| names(&claim.claim, node)).peekable();
+    named.peek()?;
+    named.all(|other| other != node && !names(&text, other)).then_some(node)
 }
 
 #[cfg(test)]

@@ -5,7 +5,32 @@
 
 pub mod blindness;
 mod check;
+pub mod consistency;
 pub mod grounding;
 mod numbers;
 pub mod rubric;
 pub mod stable;
+
+use self::grounding::Grounding;
+use self::rubric::{Facts, Grade, Rubric};
+use crate::diagnosis::{Bundle, Diagnosis};
+use crate::subject::Subject;
+
+/// Grades a diagnosis by the rubric: by what it says, how the evidence shows that, whether it agrees with itself and would
+/// do harm, and by what else is known of it.
+pub fn assess(
+    subject: &dyn Subject,
+    rubric: &Rubric,
+    diagnosis: &Diagnosis,
+    evidence: &Bundle,
+    facts: Facts,
+) -> Result<(Grade, Grounding), serde_json::Error> {
+    let grounding = grounding::check(diagnosis, evidence, subject);
+    let facts = Facts {
+        grounded: grounding.share,
+        contradictions: consistency::contradictions(diagnosis, subject),
+        dangerous_commands: consistency::dangerous_commands(diagnosis, subject, &evidence.nodes),
+        ..facts
+    };
+    Ok((rubric::grade(rubric, diagnosis, &facts)?, grounding))
+}

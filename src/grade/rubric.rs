@@ -23,6 +23,10 @@ pub const REGRET: &str = "regret";
 /// The path of the squared distance between the confidence and whether the cause is right: 0 is best, 1 is worst
 /// (Brier, "Verification of forecasts expressed in terms of probability", 1950).
 pub const CALIBRATION: &str = "calibration";
+/// The path of what in the diagnosis cannot be meant together.
+pub const CONTRADICTIONS: &str = "contradictions";
+/// The path of the first commands that would do harm.
+pub const DANGEROUS_COMMANDS: &str = "dangerous_commands";
 /// The path of the root cause.
 const ROOT_CAUSE: &str = "root_cause";
 /// The path of the whole diagnosis.
@@ -61,7 +65,8 @@ pub struct Check {
     /// and `open` for the causes of the hypotheses that came out so; `grounded` for the share of the claims that the
     /// evidence shows, `calibration` for the squared distance between the confidence and whether the cause is right, `cost`
     /// (in US dollars) and `latency` (in seconds) of the call to the model, `regret` for what the recommended action costs
-    /// more than the best one. The last five are from 0 to 1 but for cost and latency.
+    /// more than the best one; these five are from 0 to 1 but for cost and latency. `contradictions` is a list of what in
+    /// the diagnosis cannot be meant together, `dangerous_commands` one of the first commands that would do harm.
     #[serde(default)]
     pub path: String,
     /// A statement on the diagnosis, which a second model judges: such as `says that no data is lost`. What it finds is
@@ -114,6 +119,10 @@ pub struct Facts {
     pub targets: Vec<NodeName>,
     /// The share of the claims that are grounded, from 0 to 1.
     pub grounded: f64,
+    /// What in the diagnosis cannot be meant together.
+    pub contradictions: Vec<String>,
+    /// The first commands that would do harm.
+    pub dangerous_commands: Vec<String>,
     /// What the call to the model cost in US dollars; none if no model was asked or its price is not known.
     pub cost: Option<f64>,
     /// How long the answer took, in seconds; none if no model was asked.
@@ -242,6 +251,8 @@ pub fn grade(rubric: &Rubric, diagnosis: &Diagnosis, facts: &Facts) -> Result<Gr
     for (path, fact) in [(COST, facts.cost), (LATENCY, facts.latency), (REGRET, facts.regret)] {
         graded[path] = fact.into();
     }
+    graded[CONTRADICTIONS] = facts.contradictions.iter().cloned().collect();
+    graded[DANGEROUS_COMMANDS] = facts.dangerous_commands.iter().cloned().collect();
     for (path, verdict) in BY_VERDICT {
         let causes = diagnosis.hypotheses.iter().filter(|one| one.verdict == verdict).map(|one| &one.category.0);
         graded[path] = causes.cloned().collect();

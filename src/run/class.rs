@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::error::RunError;
 use super::record::{Expectation, ViolationRecord};
 use super::snapshot::SnapshotOutcome;
-use crate::grade::rubric::{CheckResult, GROUNDED, Grade};
+use crate::grade::rubric::{CheckResult, DANGEROUS_COMMANDS, GROUNDED, Grade};
 
 /// The kind of a verdict. Where there are several reasons it is that of the one that comes first in the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -70,7 +70,8 @@ impl Class {
     pub(super) fn of_grade(grade: &Grade) -> Option<Self> {
         grade.shortfall()?;
         let mut missed = grade.checks.iter().filter(|check| check.missed());
-        let harms = |check: &CheckResult| check.required && check.is_on("recommendation");
+        let harms =
+            |check: &CheckResult| check.required && (check.is_on("recommendation") || check.is_on(DANGEROUS_COMMANDS));
         Some(if missed.clone().any(harms) {
             Self::HarmfulRemedy
         } else if missed.all(|check| check.is_on(GROUNDED)) {

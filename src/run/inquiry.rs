@@ -9,9 +9,10 @@ use crate::diagnosis::aliases::Aliases;
 use crate::diagnosis::evidence::Observations;
 use crate::diagnosis::rules::Rules;
 use crate::diagnosis::{Answer, Bundle, Diagnoser, Diagnosis, Prompt, Question, form};
+use crate::grade::assess;
 use crate::grade::blindness::{Secret, leak};
-use crate::grade::grounding::{self, Grounding};
-use crate::grade::rubric::{self, Facts, Grade, Rubric};
+use crate::grade::grounding::Grounding;
+use crate::grade::rubric::{Facts, Grade, Rubric};
 use crate::reading::NodeName;
 use crate::scenario::Loaded;
 
@@ -33,7 +34,7 @@ impl<'a> Inquiry<'a> {
         observations: &Observations,
         secrets: &[Secret],
     ) -> Result<Self, RunError> {
-        let aliases = Aliases::draw(nodes, seed);
+        let aliases = Aliases::draw(nodes, &loaded.scenario.name, seed);
         let mut nodes = aliases.hide(&nodes.to_vec())?;
         // The order would tell what the names no longer do. Roles stay in theirs.
         let place = |role: &str| loaded.subject.manual().roles.iter().position(|known| known.name == role);
@@ -77,9 +78,7 @@ impl<'a> Inquiry<'a> {
         evidence: &Bundle,
         facts: Facts,
     ) -> Result<(Grade, Grounding), RunError> {
-        let grounding = grounding::check(diagnosis, evidence, self.loaded.subject);
-        let grade = rubric::grade(rubric, diagnosis, &Facts { grounded: grounding.share, ..facts })?;
-        Ok((grade, grounding))
+        Ok(assess(self.loaded.subject, rubric, diagnosis, evidence, facts)?)
     }
 
     /// What the baseline makes of the same question.

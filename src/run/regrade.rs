@@ -4,8 +4,8 @@ use super::class::Class;
 use super::error::RunError;
 use super::fail_as_error;
 use super::record::{RunRecord, Verdict};
-use crate::grade::grounding;
-use crate::grade::rubric::{Facts, Grade, grade};
+use crate::grade::assess;
+use crate::grade::rubric::Grade;
 use crate::scenario::Loaded;
 
 /// Grades the kept diagnosis by the scenario's rubric as it is now. What was said of detection, snapshot and recovery stays,
@@ -20,8 +20,7 @@ pub fn grade_again(loaded: &Loaded, record: &RunRecord) -> Result<RunRecord, Run
     if matches!(record.verdict, Verdict::Error | Verdict::Skipped) {
         return Ok(again);
     }
-    let grounding = grounding::check(diagnosis, evidence, loaded.subject);
-    let new = grade(rubric, diagnosis, &Facts { grounded: grounding.share, ..record.facts(rubric) })?;
+    let (new, grounding) = assess(loaded.subject, rubric, diagnosis, evidence, record.facts(rubric))?;
     let before = record.grade.as_ref().and_then(Grade::shortfall);
     again.reasons.retain(|reason| Some(reason) != before.as_ref());
     again.reasons.extend(new.shortfall());

@@ -14,7 +14,8 @@ use super::tree::{Node as Part, Step, Tree};
 use super::{Check, Rubric, Scalar, TARGET, find_subject};
 use crate::cluster::{LoadSpec, Node};
 use crate::diagnosis::form;
-use crate::grade::rubric::{BY_VERDICT, CALIBRATION, COST, GROUNDED, LATENCY, REGRET, WHOLE};
+use crate::grade::rubric::{BY_VERDICT, CALIBRATION, CONTRADICTIONS, COST, DANGEROUS_COMMANDS};
+use crate::grade::rubric::{GROUNDED, LATENCY, REGRET, WHOLE};
 use crate::subject::{self, CLUSTER, Subject, UNREACHABLE};
 
 /// How many operations a second there can be.
@@ -228,6 +229,9 @@ impl Checker<'_> {
         }
         schema["properties"][WHOLE] = json!({ "type": "object" });
         let category = dereference(&schema, &schema["properties"]["root_cause"])["properties"]["category"].clone();
+        for path in [CONTRADICTIONS, DANGEROUS_COMMANDS] {
+            schema["properties"][path] = json!({ "type": "array", "items": { "type": "string" } });
+        }
         for (path, _) in BY_VERDICT {
             schema["properties"][path] = json!({ "type": "array", "items": category });
         }

@@ -1,6 +1,11 @@
 //! What an operator of any system knows: causes, actions and programs, to which each subject adds its own.
 
-use super::{Action, Subject, Term};
+use super::{Action, Danger, Subject, Term};
+
+/// The cause where there is none.
+pub const NO_FAULT: &str = "no_fault";
+/// The cause where none can be told.
+pub const NOT_ENOUGH_EVIDENCE: &str = "not_enough_evidence";
 
 /// The causes that every subject can have.
 pub const CATEGORIES: &[Term] = &[
@@ -14,8 +19,8 @@ pub const CATEGORIES: &[Term] = &[
     Term { name: "cpu_starvation", means: "a node gets too little processor time" },
     Term { name: "clock_skew", means: "a node's clock is wrong" },
     Term { name: "planned_restart", means: "a node was stopped in order and comes back" },
-    Term { name: "no_fault", means: "nothing is wrong" },
-    Term { name: "not_enough_evidence", means: "the evidence does not tell which cause it is" },
+    Term { name: NO_FAULT, means: "nothing is wrong" },
+    Term { name: NOT_ENOUGH_EVIDENCE, means: "the evidence does not tell which cause it is" },
 ];
 
 /// What the operator of any subject can do.
@@ -62,6 +67,16 @@ pub const ACTIONS: &[Action] = &[
         reversible: true,
         command: "docker stats --no-stream {node}",
     },
+];
+
+/// The commands that do harm to any subject: they delete what cannot be had back.
+pub const DANGERS: &[Danger] = &[
+    Danger { command: r"\brm\s+(-\w+\s+)*-\w*[rf]", action: None },
+    Danger { command: r"\b(mkfs|wipefs|shred)", action: None },
+    Danger { command: r"\bdd\b.*\bof=/dev/", action: None },
+    Danger { command: r"\bdocker\s+(rm|volume\s+(rm|prune)|system\s+prune)\b", action: None },
+    Danger { command: r"\bdown\b.*(\s-v\b|--volumes)", action: None },
+    Danger { command: r"\bkubectl\s+delete\b", action: None },
 ];
 
 /// The programs that the operator of any subject works with.
@@ -117,4 +132,9 @@ pub fn categories(subject: &dyn Subject) -> impl Iterator<Item = &'static Term> 
 /// All actions of a subject: the common ones and its own.
 pub fn actions(subject: &dyn Subject) -> impl Iterator<Item = &'static Action> {
     ACTIONS.iter().chain(subject.manual().actions)
+}
+
+/// All commands that do harm to a subject: the common ones and its own.
+pub fn dangers(subject: &dyn Subject) -> impl Iterator<Item = &'static Danger> {
+    DANGERS.iter().chain(subject.manual().dangers)
 }

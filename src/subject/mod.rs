@@ -21,7 +21,9 @@ use crate::http::{HttpError, Request};
 use crate::reading::{NodeName, Observation, Unit, Value};
 use crate::units::Size;
 
-pub use common::{ACTIONS, CATEGORIES, TOOLS, actions, categories, tools};
+pub use common::{
+    ACTIONS, CATEGORIES, DANGERS, NO_FAULT, NOT_ENOUGH_EVIDENCE, TOOLS, actions, categories, dangers, tools,
+};
 
 /// The node that a reading or an invariant is about when it is about no single one.
 pub const CLUSTER: &str = "cluster";
@@ -104,6 +106,15 @@ pub struct Action {
     pub reversible: bool,
     /// The first command to type; `{node}` stands for the node's name.
     pub command: &'static str,
+}
+
+/// A command that does harm.
+#[derive(Debug, Clone, Copy)]
+pub struct Danger {
+    /// A regular expression, in the form that the crate regex takes, that finds it in a command.
+    pub command: &'static str,
+    /// The action that it carries out: who recommends that has said what it risks. None if it is no part of any.
+    pub action: Option<&'static str>,
 }
 
 /// One thing to look for on the suspected node, or on the others of its role.
@@ -241,6 +252,8 @@ pub struct Manual {
     pub actions: &'static [Action],
     /// The programs that its operator works with, beside [`TOOLS`].
     pub tools: &'static [&'static str],
+    /// The commands that do harm to it, beside [`DANGERS`].
+    pub dangers: &'static [Danger],
     /// How causes show.
     pub signatures: &'static [Signature],
     /// What an operator of it knows, for the prompt.

@@ -240,7 +240,7 @@ async fn a_wrong_cause_fails_and_a_wrong_number_is_not_grounded() {
 async fn what_is_no_valid_diagnosis_is_an_error_with_the_id_of_the_request() {
     let manners: [(&str, fn(Value) -> Value); 7] = [
         ("a cause that is not listed", |message| word(message, "process_hang", "gremlins")),
-        ("a node that is none", |message| word(message, "\"component\":\"tikv1\"", "\"component\":\"tikv9\"")),
+        ("a node that is none", |message| word(message, "\"component\":\"tikv0\"", "\"component\":\"tikv9\"")),
         ("no JSON", |message| text(message, "It was the butler.")),
         ("JSON in a fence", |message| {
             word(word(message, "{\"timeline\"", "```json\n{\"timeline\""), "killed\"]}", "killed\"]}\n```")

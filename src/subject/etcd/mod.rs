@@ -40,6 +40,7 @@ static MANUAL: Manual = Manual {
     categories: knowledge::CATEGORIES,
     actions: knowledge::ACTIONS,
     tools: &["etcd", "etcdctl", "etcdutl"],
+    dangers: knowledge::DANGERS,
     signatures: knowledge::SIGNATURES,
     knowledge: knowledge::KNOWLEDGE,
 };

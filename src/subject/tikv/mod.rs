@@ -57,6 +57,7 @@ static MANUAL: Manual = Manual {
     categories: knowledge::CATEGORIES,
     actions: knowledge::ACTIONS,
     tools: &["pd-ctl", "tikv-ctl", "tiup", "go-ycsb"],
+    dangers: knowledge::DANGERS,
     signatures: knowledge::SIGNATURES,
     knowledge: knowledge::KNOWLEDGE,
 };

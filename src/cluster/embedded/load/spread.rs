@@ -5,6 +5,8 @@ const POINTS: usize = 160;
 /// Seconds.
 const FIRST: f64 = 10e-6;
 const STEP: f64 = 1.12;
+/// The logarithm of odds that are still a number.
+const GREATEST: f64 = 700.0;
 
 /// A log-logistic distribution: its logarithm has the bell of a logistic one, and its tail is as heavy as those of the
 /// recorded latencies.
@@ -45,10 +47,19 @@ impl Spread {
         if weight <= 0.0 {
             return;
         }
-        // The odds that a time is longer fall by the same factor from each point to the next.
-        let mut odds = (bell.median / FIRST).powf(bell.slope);
-        let factor = STEP.powf(-bell.slope);
-        for below in &mut self.below {
+        // The odds that a time is longer fall by the same factor from each point to the next. Where they are beyond any
+        // number, as at the first points of a narrow bell, no time is shorter.
+        let fall = bell.slope * STEP.ln();
+        let first = bell.slope * (bell.median / FIRST).ln();
+        let beyond = ((first - GREATEST) / fall).ceil().max(0.0);
+        let (mut odds, factor) = ((first - beyond * fall).exp(), (-fall).exp());
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count of points, capped by them"
+        )]
+        let beyond = beyond.min(POINTS as f64) as usize;
+        for below in &mut self.below[beyond..] {
             *below += weight / (1.0 + odds);
             odds *= factor;
         }
@@ -118,6 +129,10 @@ mod tests {
         assert!((spread.mean() / bell.mean() - 1.0).abs() < 0.01);
         spread.add(Bell { median: 1.0, slope: 8.0 }, 1.0);
         assert!(spread.quantile(0.5) < 0.01 && spread.quantile(0.9) > 0.5);
+        let late = Bell { median: 0.3, slope: 400.0 };
+        let mut narrow = Spread::EMPTY;
+        narrow.add(late, 1.0);
+        assert!((narrow.quantile(0.99) / 0.3 - 1.0).abs() < 0.13, "what a delay adds is the same each time");
         spread.push(100.0);
         assert!((spread.quantile(1.0) / 100.0 - 1.0).abs() < 0.13);
     }

@@ -146,9 +146,11 @@ impl Kept {
         let mut labels = own.labels.to_vec();
         labels.push(("le", ""));
         let last = labels.len() - 1;
+        // An operation is in the bucket below which it more likely is than not: were the rest of each bucket dropped
+        // instead, the heavy tail would put the last one of a few operations into the last bucket.
         for (bound, below) in bounds.iter().zip(self.below) {
             labels[last].1 = bound;
-            take(&family.bucket, &labels, below.floor());
+            take(&family.bucket, &labels, below.round().min(self.count.floor()));
         }
         labels[last].1 = "+Inf";
         take(&family.bucket, &labels, self.count.floor());

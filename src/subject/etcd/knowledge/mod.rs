@@ -4,7 +4,7 @@ mod signatures;
 
 pub(super) use signatures::SIGNATURES;
 
-use super::super::{Action, Term};
+use super::super::{Action, Danger, Term};
 
 pub(super) const CATEGORIES: &[Term] = &[
     Term { name: "quorum_loss", means: "a majority of the members is gone: nothing can be written" },
@@ -52,6 +52,13 @@ pub(super) const ACTIONS: &[Action] = &[
     },
 ];
 
+pub(super) const DANGERS: &[Danger] = &[
+    Danger { command: r"\bmember\s+remove\b", action: Some("replace_member") },
+    Danger { command: r"--force-new-cluster", action: Some("force_new_cluster") },
+    Danger { command: r"\bsnapshot\s+restore\b", action: None },
+    Danger { command: r"\bdel\b.*--(prefix|from-key)\b", action: None },
+];
+
 pub(super) const KNOWLEDGE: &str = "\
 etcd is a replicated key-value store: three members (role etcd) form one Raft group with one leader; a write needs two \
 of them.
@@ -68,6 +75,8 @@ refuse writes (http_429) until it is compacted, defragmented and the alarm is di
 - elections_begun and overload_warnings are counted in the member's own log of the last 8 and 30 s: one that hears from no leader \
 begins an election every second or two, a leader that gets to its heartbeats late says that it is overloaded, and a hung \
 one logs nothing.
+- A process that the kernel ended for want of memory is exited(137, out of memory); a bare exited(137) was killed by somebody \
+else.
 - A killed process refuses connections. A paused or cut-off one lets them time out.
 - A member that comes back with its data directory rejoins by itself and catches up from the leader's log.
 - Prometheus (role prometheus) scrapes every member: prometheus_up is 0 for one that it cannot scrape.";

@@ -3,7 +3,7 @@
 mod signatures;
 
 pub(super) use self::signatures::SIGNATURES;
-use super::super::{Action, Term};
+use super::super::{Action, Danger, Term};
 
 pub(super) const CATEGORIES: &[Term] = &[
     Term {
@@ -106,6 +106,17 @@ pub(super) const ACTIONS: &[Action] = &[
     },
 ];
 
+pub(super) const DANGERS: &[Danger] = &[
+    Danger { command: r"\bstore\s+delete\b", action: Some("delete_store") },
+    Danger { command: r"\bunsafe\s+remove-failed-stores\b", action: Some("unsafe_recover") },
+    Danger { command: r"\btikv-ctl\b.*\b(unsafe-recover|recreate-region|tombstone|reset-to-version)\b", action: None },
+    Danger { command: r"\bmember\s+delete\b", action: None },
+    Danger { command: r"\bpd-recover\b|--force-new-cluster", action: None },
+    Danger { command: r"\bmax-replicas\s+[12]\b", action: None },
+    // It is what keeps leaders away from a store whose disk is slow.
+    Danger { command: r"\bscheduler\s+(remove|pause)\s+evict-slow-store-scheduler\b", action: None },
+];
+
 pub(super) const KNOWLEDGE: &str = "\
 TiKV is a distributed key-value store. Its keys are cut into regions; each region has three replicas on three stores \
 (role tikv) that form a Raft group with one leader. The Placement Driver (role pd, three members with a leader of their \
@@ -114,6 +125,8 @@ own) keeps the stores' states and moves replicas.
 and Down after 30 minutes. PD moves no replica before that, and with three stores there is nowhere to move one.
 - When a store dies, its regions elect new leaders one by one, between 2 and 20 s later; its leader count at PD falls \
 to 0. When a majority of a region's replicas is gone there is no election: leader counts then stay as they were.
+- A process that the kernel ended for want of memory is exited(137, out of memory); a bare exited(137) was killed by somebody \
+else.
 - A killed process refuses connections on its status port. A paused or cut-off one lets them time out.
 - unreachable_stores is how many other stores a store has said in its own log that it cannot connect to, within the last 15 s; \
 cannot_reach names them. A store that is cut off writes of all the others; one that is paused writes nothing.
