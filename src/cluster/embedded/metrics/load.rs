@@ -148,7 +148,8 @@ impl Kept {
         let last = labels.len() - 1;
         for (bound, below) in bounds.iter().zip(self.below) {
             labels[last].1 = bound;
-            take(&family.bucket, &labels, below.floor());
+            // Rounded, so that the last of a whole number is not said to be longer than all bounds.
+            take(&family.bucket, &labels, below.round().min(self.count.floor()));
         }
         labels[last].1 = "+Inf";
         take(&family.bucket, &labels, self.count.floor());
