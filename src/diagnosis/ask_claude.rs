@@ -6,8 +6,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 
 use super::cassette::Recorder;
-use super::claude::{self, Client, Config, Effort, Failure, Response, Usage, price};
-use super::{Answer, Diagnoser, DiagnoserError, Exchange, Question, form};
+use super::claude::{self, ClaudeError, Client, Config, Effort, Failure, Response, price};
+use super::{Answer, Diagnoser, DiagnoserError, Diagnosis, Exchange, Question, form};
 
 /// What may be spent on calls, in US dollars, by all who share it.
 #[derive(Debug)]
@@ -76,11 +76,10 @@ impl AskClaude {
         let Some(budget) = &self.budget else { return Ok(self.client.ask(body).await?) };
         let price = price::of(&self.settings.model).ok_or_else(|| self.settings.no_price())?;
         let most = price.most(body.to_string().len(), self.settings.max_tokens);
-        let most = most.ok_or_else(|| self.settings.no_price())?;
         budget.reserve(most)?;
         match self.client.ask(body).await {
             Ok(response) => {
-                budget.settle(most, price.cost(&response.usage()).unwrap_or(most));
+                budget.settle(most, price.cost(&response.billed()));
                 Ok(response)
             }
             Err(error) => {
@@ -98,30 +97,49 @@ impl Settings {
         DiagnoserError::NoPrice { model: self.model.clone(), as_of: price::as_of() }
     }
 
-    /// Reads what the API said as a diagnosis.
-    pub(super) fn answer(
-        &self,
-        response: &Response,
-        took_ms: u64,
-        schema: &serde_json::Value,
-    ) -> Result<Answer, DiagnoserError> {
-        let reply = response.read(self.max_tokens)?;
-        let diagnosis = form::read(&reply.text, schema)
-            .map_err(|reason| DiagnoserError::Invalid { request_id: reply.request_id.clone(), reason })?;
-        let Usage { cache_read_input_tokens, output_tokens, .. } = reply.usage;
-        let exchange = Exchange {
-            cost_usd: price::of(&self.model).and_then(|price| price.cost(&reply.usage)),
-            input_tokens: reply.usage.whole_input(),
-            cached_tokens: cache_read_input_tokens,
-            output_tokens,
+    /// The call that this came back from.
+    pub(super) fn exchange(&self, response: &Response, took_ms: u64) -> Exchange {
+        let usage = response.usage();
+        Exchange {
+            model: response.model().to_owned(),
+            request_id: response.request_id.clone(),
+            input_tokens: usage.whole_input(),
+            cached_tokens: usage.cache_read_input_tokens,
+            cache_written_tokens: usage.cache_creation_input_tokens,
+            output_tokens: usage.output_tokens,
+            cost_usd: price::of(&self.model).map(|price| price.cost(&response.billed())),
+            ..self.unanswered(response.attempts, took_ms)
+        }
+    }
+
+    /// A call that nothing came back from.
+    fn failed(&self, error: &ClaudeError, took_ms: u64) -> Exchange {
+        let lost = matches!(error.failure, Failure::Transport { .. });
+        let request_id = error.request_id.clone();
+        Exchange { request_id, cost_usd: (!lost).then_some(0.0), ..self.unanswered(error.attempts, took_ms) }
+    }
+
+    fn unanswered(&self, attempts: u32, took_ms: u64) -> Exchange {
+        Exchange {
+            model: self.model.clone(),
             effort: self.effort,
             max_tokens: self.max_tokens,
-            model: reply.model,
-            request_id: reply.request_id,
-            attempts: reply.attempts,
+            request_id: None,
+            input_tokens: 0,
+            cached_tokens: 0,
+            cache_written_tokens: 0,
+            output_tokens: 0,
+            cost_usd: None,
+            attempts,
             took_ms,
-        };
-        Ok(Answer { diagnosis, exchange: Some(exchange) })
+        }
+    }
+
+    /// Reads what the API said as a diagnosis.
+    pub(super) fn read(&self, response: &Response, schema: &serde_json::Value) -> Result<Diagnosis, DiagnoserError> {
+        let reply = response.read(self.max_tokens)?;
+        form::read(&reply.text, schema)
+            .map_err(|reason| DiagnoserError::Invalid { request_id: reply.request_id, reason })
     }
 }
 
@@ -141,12 +159,19 @@ impl Diagnoser for AskClaude {
         let asked = claude::Question { system: &prompt.system, user: &prompt.user, schema };
         let body = self.client.request_body(&asked);
         let begun = Instant::now();
-        let response = self.ask(&body).await?;
+        let outcome = self.ask(&body).await;
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if let Some(recorder) = &self.recorder {
-            recorder.write(question, body, &response, took_ms)?;
-        }
-        self.settings.answer(&response, took_ms, schema)
+        let response = match outcome {
+            Ok(response) => response,
+            Err(DiagnoserError::Claude(error)) => {
+                return self.settings.failed(&error, took_ms).come_to(Err(error.into()));
+            }
+            Err(error) => return Err(error),
+        };
+        let write = |recorder: &Recorder| recorder.write(question, body, &response, took_ms);
+        let kept = self.recorder.as_ref().map_or(Ok(()), write).map_err(DiagnoserError::from);
+        let outcome = kept.and_then(|()| self.settings.read(&response, schema));
+        self.settings.exchange(&response, took_ms).come_to(outcome)
     }
 }
 

@@ -37,6 +37,7 @@ impl Diagnoser for Replay {
             effort: serde_json::from_value(request["output_config"]["effort"].clone()).ok(),
             max_tokens: request["max_tokens"].as_u64().and_then(|most| most.try_into().ok()).unwrap_or(0),
         };
-        settings.answer(&cassette.response, cassette.took_ms, question.schema)
+        let outcome = settings.read(&cassette.response, question.schema);
+        settings.exchange(&cassette.response, cassette.took_ms).come_to(outcome)
     }
 }

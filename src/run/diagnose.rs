@@ -27,7 +27,7 @@ impl Pipeline<'_> {
         if plan.extras.keep_observations {
             self.record.observations = Some(observations);
         }
-        let answer = context.unless_interrupted(inquiry.ask(context.diagnoser)).await??;
+        let answer = context.unless_interrupted(inquiry.ask(context.diagnoser)).await?;
         let (diagnosis, evidence) = note(&inquiry, answer, self.record, context.events)?;
         self.keep(&evidence, &diagnosis)?;
         self.end(format!("{} claims, {} options", diagnosis.evidence.len(), diagnosis.options.len()));
@@ -78,15 +78,17 @@ impl Pipeline<'_> {
     }
 }
 
-/// Puts an answer and its evidence into the record, and tells of it.
+/// Puts an answer and its evidence into the record, and tells of it. What the call has cost is put there whatever it came to.
 fn note(
     inquiry: &Inquiry<'_>,
-    answer: Answer,
+    answer: Result<Answer, RunError>,
     record: &mut RunRecord,
     events: &Events,
 ) -> Result<(Diagnosis, Bundle), RunError> {
-    let (diagnosis, evidence) = (answer.diagnosis, inquiry.evidence()?);
-    record.diagnoser.exchange = answer.exchange;
+    let exchange = answer.as_ref().map_or_else(RunError::exchange, |answer| answer.exchange.as_ref());
+    record.diagnoser.exchange = exchange.cloned();
+    let (diagnosis, evidence) = (answer?.diagnosis, inquiry.evidence()?);
+    inquiry.refuse_canary(&diagnosis)?;
     record.evidence = Some(evidence.clone());
     record.diagnosis = Some(diagnosis.clone());
     record.diagnosis_markdown = Some(markdown::write(&diagnosis, &evidence));
@@ -109,7 +111,7 @@ async fn grade(inquiry: &Inquiry<'_>, plan: &Plan, record: &mut RunRecord, event
 }
 
 /// Diagnoses what a run has kept of its observations once more. The record is that of the run with another diagnosis, its
-/// grade and a verdict on that alone.
+/// grade and a verdict on that alone; an error if there is no diagnosis.
 pub async fn diagnose_again(
     plan: &Plan,
     record: &RunRecord,
@@ -122,20 +124,38 @@ pub async fn diagnose_again(
     let mut again = RunRecord {
         diagnoser: DiagnoserRecord::of(diagnoser),
         question: Some(inquiry.question().hashes()),
+        diagnosis: None,
+        diagnosis_markdown: None,
+        grounding: None,
+        grade: None,
         snapshot: None,
         baseline: None,
         reasons: Vec::new(),
         ..record.clone()
     };
-    let answer = inquiry.ask(diagnoser).await?;
-    note(&inquiry, answer, &mut again, events)?;
-    grade(&inquiry, plan, &mut again, events).await?;
-    again.reasons = again.grade.iter().filter_map(Grade::shortfall).collect();
-    again.verdict = if again.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };
-    again.class = again.grade.as_ref().and_then(Class::of_grade).unwrap_or(Class::Passed);
-    if let Some(error) = again.grade.as_ref().and_then(RunError::of_grade) {
-        fail_as_error(&mut again, &error);
+    match judge(&inquiry, plan, diagnoser, &mut again, events).await {
+        Ok(()) => {
+            again.reasons = again.grade.iter().filter_map(Grade::shortfall).collect();
+            again.verdict = if again.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };
+            again.class = again.grade.as_ref().and_then(Class::of_grade).unwrap_or(Class::Passed);
+            if let Some(error) = again.grade.as_ref().and_then(RunError::of_grade) {
+                fail_as_error(&mut again, &error);
+            }
+        }
+        Err(error) => fail_as_error(&mut again, &error),
     }
     events.send(Event::Ended(Box::new(again.clone())));
     Ok(again)
+}
+
+/// Asks, and grades what is said.
+async fn judge(
+    inquiry: &Inquiry<'_>,
+    plan: &Plan,
+    diagnoser: &dyn Diagnoser,
+    record: &mut RunRecord,
+    events: &Events,
+) -> Result<(), RunError> {
+    note(inquiry, inquiry.ask(diagnoser).await, record, events)?;
+    grade(inquiry, plan, record, events).await
 }

@@ -5,6 +5,7 @@
 
 mod ask_claude;
 mod bench;
+mod calls;
 mod claude;
 mod compose_files;
 mod diagnosers;
@@ -23,6 +24,8 @@ mod rules;
 mod runs;
 mod scenarios;
 mod schema;
+mod scripted;
+mod secrecy;
 mod serve;
 mod severities;
 mod snapshots;
