@@ -9,6 +9,7 @@ pub mod claude;
 pub mod evidence;
 pub mod form;
 pub mod markdown;
+pub mod past;
 pub mod prompt;
 pub mod replay;
 pub mod rules;

@@ -49,7 +49,10 @@ impl Pipeline<'_> {
         tickets.sort_by_key(|(_, expectation)| *expectation != Expectation::Expected);
         let tickets = tickets.into_iter().map(|(violation, _)| TicketFacts::from(violation)).collect();
         let logs = self.context.unless_interrupted(self.cluster.logs(before.at)).await??;
-        Ok(Observations { tickets, before: before.clone(), at: at.clone(), after: after.clone(), logs })
+        let (before, at, after) = (before.clone(), at.clone(), after.clone());
+        // What the database knows of earlier runs would tell the answer.
+        let past = self.plan.loaded.scenario.past_tickets.clone();
+        Ok(Observations { tickets, before, at, after, logs, past })
     }
 
     /// Puts the diagnosis on the tickets.

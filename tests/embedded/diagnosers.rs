@@ -12,7 +12,7 @@ use super::bench::{STORE_DOWN, changed};
 use super::spy::{Broken, Observed, run};
 
 /// How a diagnoser misbehaves.
-enum Manner {
+pub(crate) enum Manner {
     Panics,
     Refuses,
     /// Never answers; the run is interrupted while it is waited for.

@@ -15,6 +15,7 @@ mod find;
 mod load;
 mod mistakes;
 mod on_call;
+mod past;
 mod prometheus;
 mod prompts;
 mod promql;
