@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde_json::Value as Json;
 
 use super::cassette::Recorder;
-use super::claude::{self, Client, Config, Effort, Failure, Response, Usage, price};
+use super::claude::{self, ClaudeError, Client, Config, Effort, Failure, Response, price};
 use super::judge::{Judge, JudgeQuestion, Opinion};
 use super::{Answer, Diagnoser, DiagnoserError, Exchange, Question, QuestionHashes, form};
 
@@ -73,20 +73,28 @@ impl AskClaude {
         Ok(Self { settings, client: Client::new(config)?, budget, recorder })
     }
 
-    /// Asks in any form, and keeps the call if there is a recorder.
-    async fn say(
+    /// Asks in any form, reads the answer, and keeps the call if there is a recorder.
+    async fn say<T>(
         &self,
         asked: &claude::Question<'_>,
         hashes: QuestionHashes,
-    ) -> Result<(String, Exchange), DiagnoserError> {
+        read: impl Fn(&str) -> Result<T, String> + Send,
+    ) -> Result<(T, Exchange), DiagnoserError> {
         let body = self.client.request_body(asked);
         let begun = Instant::now();
-        let response = self.ask(&body).await?;
+        let outcome = self.ask(&body).await;
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if let Some(recorder) = &self.recorder {
-            recorder.write(hashes, body, &response, took_ms)?;
-        }
-        self.settings.said(&response, took_ms)
+        let response = match outcome {
+            Ok(response) => response,
+            Err(DiagnoserError::Claude(error)) => {
+                return self.settings.failed(&error, took_ms).come_to(Err(error.into()));
+            }
+            Err(error) => return Err(error),
+        };
+        let write = |recorder: &Recorder| recorder.write(hashes, body, &response, took_ms);
+        let kept = self.recorder.as_ref().map_or(Ok(()), write).map_err(DiagnoserError::from);
+        let outcome = kept.and_then(|()| self.settings.read(&response, read));
+        self.settings.exchange(&response, took_ms).come_to(outcome)
     }
 
     /// Asks within the budget. A call whose connection was lost may have been paid for: what was set aside stays so.
@@ -94,11 +102,10 @@ impl AskClaude {
         let Some(budget) = &self.budget else { return Ok(self.client.ask(body).await?) };
         let price = price::of(&self.settings.model).ok_or_else(|| self.settings.no_price())?;
         let most = price.most(body.to_string().len(), self.settings.max_tokens);
-        let most = most.ok_or_else(|| self.settings.no_price())?;
         budget.reserve(most)?;
         match self.client.ask(body).await {
             Ok(response) => {
-                budget.settle(most, price.cost(&response.usage()).unwrap_or(most));
+                budget.settle(most, price.cost(&response.billed()));
                 Ok(response)
             }
             Err(error) => {
@@ -116,31 +123,53 @@ impl Settings {
         DiagnoserError::NoPrice { model: self.model.clone(), as_of: price::as_of() }
     }
 
-    /// Reads what the API said: the text, and what is known of the call.
-    pub(super) fn said(&self, response: &Response, took_ms: u64) -> Result<(String, Exchange), DiagnoserError> {
-        let reply = response.read(self.max_tokens)?;
-        let Usage { cache_read_input_tokens, output_tokens, .. } = reply.usage;
-        let exchange = Exchange {
-            cost_usd: price::of(&self.model).and_then(|price| price.cost(&reply.usage)),
-            input_tokens: reply.usage.whole_input(),
-            cached_tokens: cache_read_input_tokens,
-            output_tokens,
+    /// The call that this came back from.
+    pub(super) fn exchange(&self, response: &Response, took_ms: u64) -> Exchange {
+        let usage = response.usage();
+        Exchange {
+            model: response.model().to_owned(),
+            request_id: response.request_id.clone(),
+            input_tokens: usage.whole_input(),
+            cached_tokens: usage.cache_read_input_tokens,
+            cache_written_tokens: usage.cache_creation_input_tokens,
+            output_tokens: usage.output_tokens,
+            cost_usd: price::of(&self.model).map(|price| price.cost(&response.billed())),
+            ..self.unanswered(response.attempts, took_ms)
+        }
+    }
+
+    /// A call that nothing came back from.
+    fn failed(&self, error: &ClaudeError, took_ms: u64) -> Exchange {
+        let lost = matches!(error.failure, Failure::Transport { .. });
+        let request_id = error.request_id.clone();
+        Exchange { request_id, cost_usd: (!lost).then_some(0.0), ..self.unanswered(error.attempts, took_ms) }
+    }
+
+    fn unanswered(&self, attempts: u32, took_ms: u64) -> Exchange {
+        Exchange {
+            model: self.model.clone(),
             effort: self.effort,
             max_tokens: self.max_tokens,
-            model: reply.model,
-            request_id: reply.request_id,
-            attempts: reply.attempts,
+            request_id: None,
+            input_tokens: 0,
+            cached_tokens: 0,
+            cache_written_tokens: 0,
+            output_tokens: 0,
+            cost_usd: None,
+            attempts,
             took_ms,
-        };
-        Ok((reply.text, exchange))
+        }
     }
-}
 
-/// Reads a text as a diagnosis.
-pub(super) fn diagnosis((text, exchange): (String, Exchange), schema: &Json) -> Result<Answer, DiagnoserError> {
-    let request_id = exchange.request_id.clone();
-    let diagnosis = form::read(&text, schema).map_err(|reason| DiagnoserError::Invalid { request_id, reason })?;
-    Ok(Answer { diagnosis, exchange: Some(exchange) })
+    /// Reads what the API said.
+    pub(super) fn read<T>(
+        &self,
+        response: &Response,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, DiagnoserError> {
+        let reply = response.read(self.max_tokens)?;
+        read(&reply.text).map_err(|reason| DiagnoserError::Invalid { request_id: reply.request_id, reason })
+    }
 }
 
 #[async_trait]
@@ -155,14 +184,18 @@ impl Diagnoser for AskClaude {
     }
 
     async fn diagnose(&self, question: &Question<'_>) -> Result<Answer, DiagnoserError> {
-        diagnosis(self.say(&question.asked(), question.hashes()).await?, question.schema)
+        let read = |text: &str| form::read(text, question.schema);
+        let (diagnosis, exchange) = self.say(&question.asked(), question.hashes(), read).await?;
+        Ok(Answer { diagnosis, exchange: Some(exchange) })
     }
 }
 
 #[async_trait]
 impl Judge for AskClaude {
     async fn judge(&self, question: &JudgeQuestion) -> Result<Opinion, DiagnoserError> {
-        question.read(self.say(&question.asked(), question.hashes()).await?)
+        let read = |text: &str| question.read(text);
+        let (judgement, exchange) = self.say(&question.asked(), question.hashes(), read).await?;
+        Ok(Opinion { judgement, exchange })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::reading::{NodeName, Observation, Unit, Value};
 use crate::subject::Subject;
 
 use super::EvidenceRef;
+use super::past::{self, PastTicket};
 
 /// How many tokens the evidence may take, as estimated by [`tokens`].
 const BUDGET: usize = 16_000;
@@ -118,6 +119,9 @@ pub struct Bundle {
     pub logs: Vec<EvidenceLog>,
     /// How many log lines were left out for want of room.
     pub logs_left_out: usize,
+    /// Tickets of other incidents, [`past::MOST`] at most. They are no evidence of this one, and have no numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past: Vec<PastTicket>,
 }
 
 /// What a bundle is made from: what was seen around a violation.
@@ -133,13 +137,16 @@ pub struct Observations {
     pub after: Observation,
     /// The log lines since `before`.
     pub logs: Vec<LogLine>,
+    /// Tickets of other incidents, those that are most like this one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past: Vec<PastTicket>,
 }
 
 impl Bundle {
     /// Gathers and numbers the evidence: what changed first, and in the order of the nodes.
     #[must_use]
     pub fn gather(subject: &dyn Subject, nodes: &[Node], observations: &Observations) -> Self {
-        let Observations { tickets, before, at, after, logs } = observations;
+        let Observations { tickets, before, at, after, logs, past } = observations;
         let offset = |time: Timestamp| (time.duration_since(at.at).as_secs_f64() * 10.0).round() / 10.0;
         let place = |row: &EvidenceRow| match nodes.iter().position(|node| node.name == row.node) {
             Some(index) => index + 2,
@@ -185,6 +192,7 @@ impl Bundle {
             readings_left_out,
             logs: logs.into_iter().zip(numbers).map(log).collect(),
             logs_left_out,
+            past: past.iter().take(past::MOST).cloned().collect(),
         }
     }
 

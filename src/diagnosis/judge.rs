@@ -102,20 +102,18 @@ impl JudgeQuestion {
     }
 
     /// Reads an answer. One whose quote does not stand in the diagnosis is none.
-    pub(super) fn read(&self, (text, exchange): (String, Exchange)) -> Result<Opinion, DiagnoserError> {
-        let invalid = |reason: String| DiagnoserError::Invalid { request_id: exchange.request_id.clone(), reason };
-        let mut answer: Json =
-            serde_json::from_str(&text).map_err(|error| invalid(format!("it is not JSON: {error}")))?;
+    pub(super) fn read(&self, text: &str) -> Result<Judgement, String> {
+        let mut answer: Json = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
         normalise_case(&mut answer, &self.schema);
-        let judgement: Judgement = serde_json::from_value(answer).map_err(|error| invalid(error.to_string()))?;
+        let judgement: Judgement = serde_json::from_value(answer).map_err(|error| error.to_string())?;
         let quote = plain(&judgement.quote);
         if quote.is_empty() && judgement.ruling == Ruling::Holds {
-            return Err(invalid("it holds, and no passage is quoted".to_owned()));
+            return Err("it holds, and no passage is quoted".to_owned());
         }
         if !self.texts.iter().any(|text| plain(text).contains(&quote)) {
-            return Err(invalid(format!("what it quotes does not stand in the diagnosis: {}", judgement.quote)));
+            return Err(format!("what it quotes does not stand in the diagnosis: {}", judgement.quote));
         }
-        Ok(Opinion { judgement, exchange })
+        Ok(judgement)
     }
 }
 
@@ -157,25 +155,9 @@ mod tests {
         JudgeQuestion::new("says that two replicas live", &diagnosis, 1).unwrap()
     }
 
-    fn exchange() -> Exchange {
-        Exchange {
-            model: DEFAULT_JUDGE.to_owned(),
-            effort: None,
-            max_tokens: 1,
-            request_id: Some("req_1".to_owned()),
-            input_tokens: 1,
-            cached_tokens: 0,
-            output_tokens: 1,
-            cost_usd: None,
-            attempts: 1,
-            took_ms: 1,
-        }
-    }
-
     fn read(quote: &str, ruling: &str) -> Result<Ruling, String> {
         let answer = serde_json::json!({ "quote": quote, "reason": "so", "ruling": ruling }).to_string();
-        let opinion = question().read((answer, exchange()));
-        opinion.map(|opinion| opinion.judgement.ruling).map_err(|error| error.to_string())
+        question().read(&answer).map(|judgement| judgement.ruling)
     }
 
     #[test]
@@ -192,7 +174,7 @@ mod tests {
             ("Two live.", "perhaps", "unknown variant `perhaps`"),
         ] {
             let error = read(quote, ruling).unwrap_err();
-            assert!(error.contains(expected) && error.contains("req_1"), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 

@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod form;
 pub mod judge;
 pub mod markdown;
+pub mod past;
 pub mod prompt;
 pub mod replay;
 pub mod rules;
@@ -214,14 +215,28 @@ pub struct Exchange {
     pub input_tokens: u64,
     /// Those of them that were read from a cache.
     pub cached_tokens: u64,
+    /// Those of them that were written to a cache.
+    #[serde(default)]
+    pub cache_written_tokens: u64,
     /// Tokens written, thinking included.
     pub output_tokens: u64,
-    /// What it cost in US dollars, by the built-in price table; none if the model is not in it.
+    /// What it cost in US dollars, by the built-in price table; none if the model is not in it, or if the connection was
+    /// lost, since nobody knows then what was paid for.
     pub cost_usd: Option<f64>,
-    /// How many times it was asked until it answered.
+    /// How many times it was asked until it answered, or was given up.
     pub attempts: u32,
     /// How long the answer took, in milliseconds, waits for further attempts included.
     pub took_ms: u64,
+}
+
+impl Exchange {
+    /// What the call has come to. If there is no answer, it has cost what it has all the same.
+    fn come_to<T>(self, outcome: Result<T, DiagnoserError>) -> Result<(T, Self), DiagnoserError> {
+        match outcome {
+            Ok(answer) => Ok((answer, self)),
+            Err(error) => Err(DiagnoserError::Called { error: Box::new(error), exchange: Box::new(self) }),
+        }
+    }
 }
 
 /// Why there is no diagnosis. It is an error of the run, never a fail of the reasoning.
@@ -243,7 +258,7 @@ pub enum DiagnoserError {
         most: f64,
     },
     /// What a call costs is not known, and there is a limit.
-    #[error("--max-cost: the price of {model} for a question of this length is not known (prices of {as_of})")]
+    #[error("--max-cost: the price of {model} is not known (prices of {as_of})")]
     NoPrice {
         /// The model's id.
         model: String,
@@ -254,13 +269,29 @@ pub enum DiagnoserError {
     #[error(transparent)]
     Cassette(#[from] cassette::CassetteError),
     /// The answer is no diagnosis in the form that was asked for.
-    #[error("the answer{} is no valid diagnosis: {reason}", .request_id.as_ref().map(|id| format!(" to request {id}")).unwrap_or_default())]
+    #[error("the answer{} is not valid: {reason}", .request_id.as_ref().map(|id| format!(" to request {id}")).unwrap_or_default())]
     Invalid {
         /// The provider's id of the request.
         request_id: Option<String>,
         /// What is wrong with it.
         reason: String,
     },
+    /// A model was called, and there is no diagnosis.
+    #[error("{error}")]
+    Called {
+        /// Why not.
+        error: Box<DiagnoserError>,
+        /// The call.
+        exchange: Box<Exchange>,
+    },
+}
+
+impl DiagnoserError {
+    /// The call to a model that came to nothing; none if no model was called.
+    #[must_use]
+    pub fn exchange(&self) -> Option<&Exchange> {
+        if let Self::Called { exchange, .. } = self { Some(exchange) } else { None }
+    }
 }
 
 /// What a diagnoser is asked.

@@ -9,6 +9,7 @@ use crate::reading::NodeName;
 use crate::subject::{self, CLUSTER, Subject};
 
 use super::evidence::{CLIENTS, EvidenceRow};
+use super::past::PastTicket;
 use super::{Bundle, sha256};
 
 const SYSTEM: &str = include_str!("templates/system.md");
@@ -63,6 +64,7 @@ struct View<'a> {
     logs: Vec<Log<'a>>,
     logs_left_out: usize,
     fence: String,
+    past: Vec<String>,
 }
 
 /// What was read of one node.
@@ -106,6 +108,7 @@ impl<'a> View<'a> {
             logs: bundle.logs.iter().map(log).collect(),
             logs_left_out: bundle.logs_left_out,
             fence: fence(bundle),
+            past: bundle.past.iter().map(PastTicket::line).collect(),
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 
-use super::ask_claude::{Settings, diagnosis};
+use super::ask_claude::Settings;
 use super::cassette::Shelf;
 use super::judge::{Judge, JudgeQuestion, Opinion};
-use super::{Answer, Diagnoser, DiagnoserError, Exchange, Question, QuestionHashes, claude};
+use super::{Answer, Diagnoser, DiagnoserError, Exchange, Question, QuestionHashes, claude, form};
 
 /// Diagnoses and judges by recorded answers.
 pub struct Replay {
@@ -17,6 +17,23 @@ impl Replay {
     #[must_use]
     pub fn new(shelf: Shelf) -> Self {
         Self { shelf }
+    }
+
+    fn say<T>(
+        &self,
+        asked: &claude::Question<'_>,
+        hashes: &QuestionHashes,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<(T, Exchange), DiagnoserError> {
+        let cassette = self.shelf.find(asked, hashes)?;
+        let request = &cassette.request;
+        let settings = Settings {
+            model: cassette.model().to_owned(),
+            effort: serde_json::from_value(request["output_config"]["effort"].clone()).ok(),
+            max_tokens: request["max_tokens"].as_u64().and_then(|most| most.try_into().ok()).unwrap_or(0),
+        };
+        let outcome = settings.read(&cassette.response, read);
+        settings.exchange(&cassette.response, cassette.took_ms).come_to(outcome)
     }
 }
 
@@ -31,26 +48,17 @@ impl Diagnoser for Replay {
     }
 
     async fn diagnose(&self, question: &Question<'_>) -> Result<Answer, DiagnoserError> {
-        diagnosis(self.say(&question.asked(), &question.hashes())?, question.schema)
+        let read = |text: &str| form::read(text, question.schema);
+        let (diagnosis, exchange) = self.say(&question.asked(), &question.hashes(), read)?;
+        Ok(Answer { diagnosis, exchange: Some(exchange) })
     }
 }
 
 #[async_trait]
 impl Judge for Replay {
     async fn judge(&self, question: &JudgeQuestion) -> Result<Opinion, DiagnoserError> {
-        question.read(self.say(&question.asked(), &question.hashes())?)
-    }
-}
-
-impl Replay {
-    fn say(&self, asked: &claude::Question<'_>, hashes: &QuestionHashes) -> Result<(String, Exchange), DiagnoserError> {
-        let cassette = self.shelf.find(asked, hashes)?;
-        let request = &cassette.request;
-        let settings = Settings {
-            model: cassette.model().to_owned(),
-            effort: serde_json::from_value(request["output_config"]["effort"].clone()).ok(),
-            max_tokens: request["max_tokens"].as_u64().and_then(|most| most.try_into().ok()).unwrap_or(0),
-        };
-        settings.said(&cassette.response, cassette.took_ms)
+        let read = |text: &str| question.read(text);
+        let (judgement, exchange) = self.say(&question.asked(), &question.hashes(), read)?;
+        Ok(Opinion { judgement, exchange })
     }
 }

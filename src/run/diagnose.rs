@@ -29,7 +29,7 @@ impl Pipeline<'_> {
         if plan.extras.keep_observations {
             self.record.observations = Some(observations);
         }
-        let answer = context.unless_interrupted(inquiry.ask(context.diagnoser)).await??;
+        let answer = context.unless_interrupted(inquiry.ask(context.diagnoser)).await?;
         let (diagnosis, evidence) = note(&inquiry, answer, self.record, context.events)?;
         self.keep(&evidence, &diagnosis)?;
         self.end(format!("{} claims, {} options", diagnosis.evidence.len(), diagnosis.options.len()));
@@ -52,7 +52,10 @@ impl Pipeline<'_> {
         tickets.sort_by_key(|(_, expectation)| *expectation != Expectation::Expected);
         let tickets = tickets.into_iter().map(|(violation, _)| TicketFacts::from(violation)).collect();
         let logs = self.context.unless_interrupted(self.cluster.logs(before.at)).await??;
-        Ok(Observations { tickets, before: before.clone(), at: at.clone(), after: after.clone(), logs })
+        let (before, at, after) = (before.clone(), at.clone(), after.clone());
+        // What the database knows of earlier runs would tell the answer.
+        let past = self.plan.loaded.scenario.past_tickets.clone();
+        Ok(Observations { tickets, before, at, after, logs, past })
     }
 
     /// Puts the diagnosis on the tickets.
@@ -81,15 +84,17 @@ impl Pipeline<'_> {
     }
 }
 
-/// Puts an answer and its evidence into the record, and tells of it.
+/// Puts an answer and its evidence into the record, and tells of it. What the call has cost is put there whatever it came to.
 fn note(
     inquiry: &Inquiry<'_>,
-    answer: Answer,
+    answer: Result<Answer, RunError>,
     record: &mut RunRecord,
     events: &Events,
 ) -> Result<(Diagnosis, Bundle), RunError> {
-    let (diagnosis, evidence) = (answer.diagnosis, inquiry.evidence()?);
-    record.diagnoser.exchange = answer.exchange;
+    let exchange = answer.as_ref().map_or_else(RunError::exchange, |answer| answer.exchange.as_ref());
+    record.diagnoser.exchange = exchange.cloned();
+    let (diagnosis, evidence) = (answer?.diagnosis, inquiry.evidence()?);
+    inquiry.refuse_canary(&diagnosis)?;
     record.evidence = Some(evidence.clone());
     record.diagnosis = Some(diagnosis.clone());
     record.diagnosis_markdown = Some(markdown::write(&diagnosis, &evidence));
@@ -113,7 +118,7 @@ async fn grade(inquiry: &Inquiry<'_>, plan: &Plan, record: &mut RunRecord, event
 }
 
 /// Diagnoses what a run has kept of its observations once more. The record is that of the run with another diagnosis, its
-/// grade and a verdict on that alone.
+/// grade and a verdict on that alone; an error if there is no diagnosis.
 pub async fn diagnose_again(
     plan: &Plan,
     record: &RunRecord,
@@ -126,22 +131,40 @@ pub async fn diagnose_again(
     let mut again = RunRecord {
         diagnoser: DiagnoserRecord::of(diagnoser),
         question: Some(inquiry.question().hashes()),
+        diagnosis: None,
+        diagnosis_markdown: None,
+        grounding: None,
+        grade: None,
         snapshot: None,
         baseline: None,
         judgements: Vec::new(),
         reasons: Vec::new(),
         ..record.clone()
     };
-    let answer = inquiry.ask(diagnoser).await?;
-    note(&inquiry, answer, &mut again, events)?;
-    judge::judge(plan, judge, &mut again).await?;
-    grade(&inquiry, plan, &mut again, events).await?;
-    again.reasons = again.grade.iter().filter_map(Grade::shortfall).collect();
-    again.verdict = if again.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };
-    again.class = again.grade.as_ref().and_then(Class::of_grade).unwrap_or(Class::Passed);
-    if let Some(error) = again.grade.as_ref().and_then(RunError::of_grade) {
-        fail_as_error(&mut again, &error);
+    match ask_and_grade(&inquiry, plan, (diagnoser, judge), &mut again, events).await {
+        Ok(()) => {
+            again.reasons = again.grade.iter().filter_map(Grade::shortfall).collect();
+            again.verdict = if again.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };
+            again.class = again.grade.as_ref().and_then(Class::of_grade).unwrap_or(Class::Passed);
+            if let Some(error) = again.grade.as_ref().and_then(RunError::of_grade) {
+                fail_as_error(&mut again, &error);
+            }
+        }
+        Err(error) => fail_as_error(&mut again, &error),
     }
     events.send(Event::Ended(Box::new(again.clone())));
     Ok(again)
+}
+
+/// Asks, has judged what is said, and grades it.
+async fn ask_and_grade(
+    inquiry: &Inquiry<'_>,
+    plan: &Plan,
+    (diagnoser, judge): (&dyn Diagnoser, Option<&dyn Judge>),
+    record: &mut RunRecord,
+    events: &Events,
+) -> Result<(), RunError> {
+    note(inquiry, inquiry.ask(diagnoser).await, record, events)?;
+    judge::judge(plan, judge, record).await?;
+    grade(inquiry, plan, record, events).await
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::clock::Interrupted;
 use crate::cluster::ClusterError;
-use crate::diagnosis::DiagnoserError;
 use crate::diagnosis::prompt::PromptError;
+use crate::diagnosis::{DiagnoserError, Exchange};
 use crate::grade::rubric::Grade;
 use crate::store::StoreError;
 
@@ -109,6 +109,11 @@ impl From<Interrupted> for RunError {
 }
 
 impl RunError {
+    /// The call to a model that came to nothing; none if no model was called.
+    pub(super) fn exchange(&self) -> Option<&Exchange> {
+        if let Self::Diagnoser(error) = self { error.exchange() } else { None }
+    }
+
     /// Of a grade that required checks leave open; none if there are no such checks, or if it fails whatever they are.
     pub(super) fn of_grade(grade: &Grade) -> Option<Self> {
         let open = grade.undecided();

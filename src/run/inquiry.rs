@@ -58,16 +58,20 @@ impl<'a> Inquiry<'a> {
         Ok(self.aliases.reveal(&self.bundle)?)
     }
 
-    /// Asks, and gives the nodes their real names back. A model that knows the scenario's canary has read the file.
+    /// Asks, and gives the nodes their real names back.
     pub(super) async fn ask(&self, diagnoser: &dyn Diagnoser) -> Result<Answer, RunError> {
         let answer = diagnoser.diagnose(&self.question()).await?;
-        let diagnosis: Diagnosis = self.aliases.reveal(&answer.diagnosis)?;
-        if let Some(canary) = &self.loaded.scenario.canary
-            && serde_json::to_string(&diagnosis)?.contains(canary)
-        {
-            return Err(RunError::Remembered { canary: canary.clone() });
+        Ok(Answer { diagnosis: self.aliases.reveal(&answer.diagnosis)?, ..answer })
+    }
+
+    /// Refuses a diagnosis with the scenario's canary: the model has read the file.
+    pub(super) fn refuse_canary(&self, diagnosis: &Diagnosis) -> Result<(), RunError> {
+        match &self.loaded.scenario.canary {
+            Some(canary) if serde_json::to_string(diagnosis)?.contains(canary) => {
+                Err(RunError::Remembered { canary: canary.clone() })
+            }
+            _ => Ok(()),
         }
-        Ok(Answer { diagnosis, ..answer })
     }
 
     /// Grades a diagnosis that has real names.

@@ -12,11 +12,13 @@ use super::{Context, new_id};
 use crate::clock::{self, after, span_between};
 use crate::cluster::{Cluster, Node};
 use crate::diagnosis::evidence::{Observations, TicketFacts};
-use crate::diagnosis::{Bundle, Prompt, Question, form};
+use crate::diagnosis::past::{self, PastTicket};
+use crate::diagnosis::{Bundle, Diagnosis, Prompt, Question, form};
 use crate::monitor::{Change, Monitor, Violation};
 use crate::reading::{NodeName, Observation};
-use crate::store::TicketState;
+use crate::store::{Solved, TicketState};
 use crate::subject::{CLUSTER, Subject};
+use crate::units::Span;
 
 /// The verdict of a watch in the database: there is none on a diagnosis.
 const WATCHED: &str = "watched";
@@ -128,6 +130,21 @@ impl Watch<'_> {
         Ok(())
     }
 
+    /// What earlier watches have found.
+    fn past(&self, invariant: &str, now: Timestamp) -> Result<Vec<PastTicket>, RunError> {
+        let (store, subject) = (self.context.store, self.plan.subject.name());
+        let solved: Vec<Solved<Diagnosis>> = store.solved(subject, WATCHED, invariant, past::MOST)?;
+        let ticket = |solved: Solved<Diagnosis>| PastTicket {
+            invariant: solved.invariant,
+            on: solved.node.0,
+            ago: Span(span_between(solved.opened_at, now)),
+            cause: solved.diagnosis.root_cause.category,
+            action: solved.diagnosis.recommendation.action,
+            resolved_after: Some(Span(span_between(solved.opened_at, solved.resolved_at))),
+        };
+        Ok(solved.into_iter().map(ticket).collect())
+    }
+
     /// Asks for one diagnosis of all that is violated since the last one. That it fails does not end the watch.
     async fn diagnose(&mut self, now: &Observation) -> Result<(), RunError> {
         let (Some(at), Some(before)) = (self.at.take(), &self.before) else { return Ok(()) };
@@ -139,8 +156,9 @@ impl Watch<'_> {
             tracing::debug!("{error}");
             Vec::new()
         });
+        let past = violations.first().map_or(Ok(Vec::new()), |(_, first)| self.past(&first.invariant, at.at))?;
         let (before, after) = (before.clone(), now.clone());
-        let observations = Observations { tickets: facts.collect(), before, at, after, logs };
+        let observations = Observations { tickets: facts.collect(), before, at, after, logs, past };
         let (subject, nodes) = (self.plan.subject, self.plan.cluster.nodes());
         let bundle = Bundle::gather(subject, nodes, &observations);
         let (prompt, schema) = (Prompt::write(subject, &bundle)?, form::schema(subject, nodes));

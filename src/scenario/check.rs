@@ -2,6 +2,7 @@
 //! It finds every mistake at once.
 
 mod faults;
+mod past;
 
 use std::ops::RangeInclusive;
 
@@ -43,6 +44,7 @@ pub(super) fn check(tree: &Tree, scenario: &Scenario) -> Vec<Mistake> {
         checker.fault(index, entry);
     }
     checker.expect();
+    checker.past_tickets();
     match &scenario.rubric {
         Some(rubric) => checker.rubric(rubric),
         None if scenario.expect.quiet.is_none() => {
@@ -194,19 +196,25 @@ impl Checker<'_> {
             }
             return;
         }
-        let roles =
-            self.subject.manual().invariants.iter().find(|known| known.name == invariant).map(|known| known.roles);
-        let fits = |node: &&Node| roles.is_none_or(|roles| roles.contains(&node.role.as_str()));
-        let nodes: Vec<String> = self.nodes.iter().filter(fits).map(|node| node.name.0.clone()).collect();
-        let mut known: Vec<&str> = vec![TARGET];
-        if roles.is_none_or(|roles| roles.contains(&CLUSTER)) {
-            known.push(CLUSTER);
-        }
-        known.extend(nodes.iter().map(String::as_str));
-        if !known.contains(&on) {
-            let message = format!("{invariant} is not checked on `{on}`");
+        let mut known = self.checked_on(invariant);
+        known.insert(0, TARGET.to_owned());
+        self.is_checked_on(path, invariant, on, &known);
+    }
+
+    fn is_checked_on(&mut self, path: &[Step<'_>], invariant: &str, on: &str, known: &[String]) {
+        if !known.iter().any(|place| place == on) {
+            let (message, known) = (format!("{invariant} is not checked on `{on}`"), known.iter().map(String::as_str));
             self.mistakes.push(Mistake::unknown_name(self.tree.place(path), message, on, known));
         }
+    }
+
+    /// The nodes that an invariant is checked on, or `cluster`; all that there are if it is not known.
+    fn checked_on(&self, invariant: &str) -> Vec<String> {
+        let invariants = self.subject.manual().invariants;
+        let roles = invariants.iter().find(|known| known.name == invariant).map(|known| known.roles);
+        let cluster = roles.is_none_or(|roles| roles.contains(&CLUSTER)).then(|| CLUSTER.to_owned());
+        let fits = |node: &&Node| roles.is_none_or(|roles| roles.contains(&node.role.as_str()));
+        cluster.into_iter().chain(self.nodes.iter().filter(fits).map(|node| node.name.0.clone())).collect()
     }
 
     fn rubric(&mut self, rubric: &Rubric) {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::FaultEntry;
 use crate::cluster::{Distribution, LoadSpec, Workload};
+use crate::diagnosis::past::PastTicket;
 use crate::grade::rubric::Rubric;
 use crate::reading::NodeName;
 use crate::units::{Rate, Size, Span, written_as_word};
@@ -83,6 +84,10 @@ pub struct Scenario {
     /// What is done to the cluster. None makes a control.
     #[serde(default)]
     pub faults: Vec<FaultEntry>,
+    /// Tickets of other incidents that a diagnoser is shown beside the one at hand, three at most. Nothing else is known of
+    /// the past in a run, so that it is the same each time.
+    #[serde(default)]
+    pub past_tickets: Vec<PastTicket>,
     /// What must be seen.
     pub expect: Expect,
     /// How the diagnosis is graded. A control has none.

@@ -3,6 +3,7 @@
 //! An injection is on disk, with what undoes it, before it is done.
 
 mod journal;
+mod past;
 mod schema;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::reading::NodeName;
 use crate::runner::Runner;
 
 pub use journal::Unfinished;
+pub use past::Solved;
 
 /// How long to wait for another process that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -280,9 +282,6 @@ const SELECT_TICKET: &str = "SELECT id, run, invariant, node, state, because, op
 fn read_ticket(row: &Row<'_>) -> rusqlite::Result<Ticket> {
     let word: String = row.get("state")?;
     let state = TicketState::ALL.into_iter().find(|state| state.word() == word);
-    let opened_at: String = row.get("opened_at")?;
-    let unreadable =
-        |column: &str| rusqlite::Error::InvalidColumnType(0, column.to_owned(), rusqlite::types::Type::Text);
     Ok(Ticket {
         id: row.get("id")?,
         run: row.get("run")?,
@@ -290,8 +289,17 @@ fn read_ticket(row: &Row<'_>) -> rusqlite::Result<Ticket> {
         node: NodeName(row.get("node")?),
         state: state.ok_or_else(|| unreadable("state"))?,
         because: row.get("because")?,
-        opened_at: opened_at.parse().map_err(|_| unreadable("opened_at"))?,
+        opened_at: read_timestamp(row, "opened_at")?,
     })
+}
+
+fn read_timestamp(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
+    let text: String = row.get(column)?;
+    text.parse().map_err(|_| unreadable(column))
+}
+
+fn unreadable(column: &str) -> rusqlite::Error {
+    rusqlite::Error::InvalidColumnType(0, column.to_owned(), rusqlite::types::Type::Text)
 }
 
 fn json(what: &'static str, value: &impl Serialize) -> Result<String, StoreError> {

@@ -2,92 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::collections::VecDeque;
-use std::future::IntoFuture as _;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Response};
 use operator_run::diagnosis::claude::{ClaudeError, Client, Config, Failure, Question, Reply, StatusKind, Usage};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-const KEY: &str = "sk-ant-test-000";
-
-/// Stands for the `Authorization` header of the request in a scripted body, as a careless gateway would quote it.
-const QUOTED_HEADER: &str = "{authorization}";
-
-struct Scripted {
-    status: u16,
-    headers: Vec<(&'static str, &'static str)>,
-    body: String,
-}
-
-impl Scripted {
-    fn new(status: u16, body: &impl ToString) -> Self {
-        let headers = vec![("request-id", "req_header"), ("retry-after-ms", "1")];
-        Self { status, headers, body: body.to_string() }
-    }
-
-    fn error(status: u16, error_type: &str) -> Self {
-        let error = json!({ "type": error_type, "message": format!("sent {QUOTED_HEADER}, sorry"), "new": [1] });
-        Self::new(status, &json!({ "type": "error", "error": error, "request_id": "req_body" }))
-    }
-
-    fn message(content: &Value, stop_reason: &Value) -> Self {
-        Self::new(
-            200,
-            &json!({
-                "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-opus-5-5",
-                "content": content, "stop_reason": stop_reason, "stop_sequence": null,
-                "usage": { "input_tokens": 7, "output_tokens": 3, "cache_creation_input_tokens": null,
-                    "cache_read_input_tokens": 512, "new": { "x": 1 } },
-                "new_field": { "x": [1, 2] },
-            }),
-        )
-    }
-
-    fn answer() -> Self {
-        Self::message(&json!([{ "type": "text", "text": "{\"cause\":1}" }]), &json!("end_turn"))
-    }
-
-    /// Also takes a header away that has no value.
-    fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.headers.retain(|(other, _)| *other != name);
-        self.headers.extend((!value.is_empty()).then_some((name, value)));
-        self
-    }
-}
-
-struct Seen {
-    line: String,
-    headers: HeaderMap,
-    body: Value,
-}
-
-#[derive(Clone, Default)]
-struct Script {
-    answers: Arc<Mutex<VecDeque<Scripted>>>,
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-async fn play(State(script): State<Script>, request: Request) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let body = serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap()).unwrap();
-    let line = format!("{} {}", parts.method, parts.uri);
-    let authorization = parts.headers["authorization"].to_str().unwrap().to_owned();
-    script.seen.lock().unwrap().push(Seen { line, headers: parts.headers, body });
-    let scripted = script.answers.lock().unwrap().pop_front().unwrap_or_else(|| Scripted::new(500, &"script is over"));
-    let mut response = Response::builder().status(scripted.status);
-    for (name, value) in scripted.headers {
-        response = response.header(name, value);
-    }
-    response.body(scripted.body.replace(QUOTED_HEADER, &authorization).into()).unwrap()
-}
+use super::scripted::{self, KEY, QUOTED_HEADER, Script, Scripted};
 
 fn client(base_url: String) -> Client {
     let first_wait = Duration::from_millis(1);
@@ -101,11 +23,8 @@ async fn ask(client: &Client) -> Result<Reply, ClaudeError> {
 }
 
 async fn serve(answers: impl IntoIterator<Item = Scripted>) -> (Client, Script) {
-    let script = Script { answers: Arc::new(Mutex::new(answers.into_iter().collect())), ..Script::default() };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = client(format!("http://{}", listener.local_addr().unwrap()));
-    tokio::spawn(axum::serve(listener, Router::new().fallback(play).with_state(script.clone())).into_future());
-    (client, script)
+    let (address, script) = scripted::serve(answers).await;
+    (client(address), script)
 }
 
 /// The reply to a script that is played to its end.
@@ -301,6 +220,18 @@ async fn an_error_of_another_shape_is_quoted() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_quoted_in_escapes_is_not_shown_either() {
+    let escaped = KEY.chars().map(|letter| format!("\\u{:04x}", u32::from(letter))).collect::<Vec<_>>().concat();
+    for body in [
+        format!(r#"{{ "error": {{ "type": "{escaped}", "message": "no {escaped}" }}, "request_id": "{escaped}" }}"#),
+        format!(r#"{{ "{escaped}": [{{ "detail": "no {escaped}" }}] }}"#),
+    ] {
+        let error = error([Scripted::new(401, &body)]).await;
+        assert!(error.to_string().contains("no [REDACTED]") && !error.to_string().contains(&escaped), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_of_a_proxy_is_told_from_an_answer() {
     let page = format!("<html>\n  <h1>Bad Gateway</h1> {QUOTED_HEADER}</html>");
     for (status, attempts) in [(502, 3), (200, 1), (403, 1)] {
@@ -356,27 +287,11 @@ async fn an_answer_without_text_is_empty() {
     }
 }
 
-/// Takes connections, reads a request, writes the beginning of an answer and hangs up; says how many came.
-async fn hang_up_after(beginning: &'static str) -> (Client, Arc<Mutex<u32>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = client(format!("http://{}", listener.local_addr().unwrap()));
-    let connections = Arc::new(Mutex::new(0));
-    let counter = Arc::clone(&connections);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            *counter.lock().unwrap() += 1;
-            let _ = stream.read(&mut vec![0; 65536]).await;
-            let _ = stream.write_all(beginning.as_bytes()).await;
-        }
-    });
-    (client, connections)
-}
-
 #[tokio::test]
 async fn a_lost_connection_is_made_again_twice() {
     for beginning in ["", "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{"] {
-        let (client, connections) = hang_up_after(beginning).await;
-        let error = ask(&client).await.unwrap_err();
+        let (address, connections) = scripted::hang_up_after(beginning).await;
+        let error = ask(&client(address)).await.unwrap_err();
         assert_keyless(&error);
         let Failure::Transport { what, host, .. } = &error.failure else { panic!("{error:?}") };
         assert_eq!((*what, host.as_str(), error.attempts), ("lost the connection to", "127.0.0.1", 3), "{error}");

@@ -12,7 +12,7 @@ use super::bench::{STORE_DOWN, changed};
 use super::spy::{Broken, Observed, run};
 
 /// How a diagnoser misbehaves.
-enum Manner {
+pub(crate) enum Manner {
     Panics,
     Refuses,
     /// Never answers; the run is interrupted while it is waited for.
@@ -72,7 +72,7 @@ async fn without_a_diagnosis_there_is_no_verdict_on_it() {
     let secret = changed(&[("name: store-down", "name: refused")]);
     for (manner, scenario, reason) in [
         (Manner::Panics, STORE_DOWN, "panic: I have no idea; this is a bug in operator-run"),
-        (Manner::Refuses, STORE_DOWN, "no diagnosis: the answer to request req_9 is no valid diagnosis: it is a poem"),
+        (Manner::Refuses, STORE_DOWN, "no diagnosis: the answer to request req_9 is not valid: it is a poem"),
         (Manner::Sleeps(CancellationToken::new()), STORE_DOWN, "interrupted"),
         (Manner::Panics, &secret, "leaked: the question to the diagnoser contains the scenario's name (`refused`)"),
     ] {

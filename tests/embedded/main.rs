@@ -5,6 +5,7 @@
 
 mod ask_claude;
 mod bench;
+mod calls;
 mod claude;
 mod compose_files;
 mod diagnosers;
@@ -15,6 +16,7 @@ mod judge;
 mod load;
 mod mistakes;
 mod on_call;
+mod past;
 mod prometheus;
 mod prompts;
 mod promql;
@@ -24,6 +26,8 @@ mod rules;
 mod runs;
 mod scenarios;
 mod schema;
+mod scripted;
+mod secrecy;
 mod serve;
 mod severities;
 mod snapshots;

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use operator_run::cluster::embedded::{EmbeddedCluster, Topology};
 use operator_run::cluster::{Cluster as _, Fault, FaultKind};
-use operator_run::diagnosis::rules::Rules;
+use operator_run::diagnosis::Bundle;
+use operator_run::diagnosis::past::PastTicket;
+use operator_run::diagnosis::rules::{Rules, diagnose};
 use operator_run::run::{Context, Event, Events, OnCall, watch};
 use operator_run::store::{Store, TicketState};
 use operator_run::subject::tikv::TiKv;
@@ -14,10 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::bench::Bench;
 
-/// Watches a cluster until the invariant holds again, and heals the fault when there is a diagnosis. Returns what was told.
+/// Watches a cluster until every invariant holds again, and heals the fault when there is a diagnosis. Returns what was told.
 async fn attend(cluster: &EmbeddedCluster, fault: &Fault, store: &Store) -> Vec<Event> {
     let cancel = CancellationToken::new();
-    cluster.up(&cancel).await.unwrap();
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let events = Events::new(sender);
     let rules = Rules::new(&TiKv, "for a test");
@@ -25,12 +27,16 @@ async fn attend(cluster: &EmbeddedCluster, fault: &Fault, store: &Store) -> Vec<
     let plan = OnCall { subject: &TiKv, cluster, every: Duration::from_secs(2) };
     let told = async {
         let mut told = Vec::new();
-        let mut observed = 0;
+        let (mut observed, mut open, mut diagnosed) = (0, 0, false);
         while let Some(event) = receiver.recv().await {
             match &event {
                 Event::Observed(_) => observed += 1,
-                Event::Diagnosed { .. } => cluster.heal(&fault.undo()).await.unwrap(),
-                Event::Resolved { invariant, .. } if invariant == "store_down" => cancel.cancel(),
+                Event::Ticket { .. } => open += 1,
+                Event::Resolved { .. } => open -= 1,
+                Event::Diagnosed { .. } => {
+                    diagnosed = true;
+                    cluster.heal(&fault.undo()).await.unwrap();
+                }
                 _ => {}
             }
             if observed == 5 {
@@ -40,7 +46,8 @@ async fn attend(cluster: &EmbeddedCluster, fault: &Fault, store: &Store) -> Vec<
             if !matches!(event, Event::Observed(_)) {
                 told.push(event);
             }
-            if cancel.is_cancelled() {
+            if diagnosed && open == 0 {
+                cancel.cancel();
                 return told;
             }
         }
@@ -56,6 +63,7 @@ async fn a_store_that_dies_gets_a_ticket_and_a_diagnosis_and_is_resolved() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("watch.db")).unwrap();
     let cluster = EmbeddedCluster::new(Topology::default());
+    cluster.up(&CancellationToken::new()).await.unwrap();
     let fault = Fault::new(FaultKind::KILL, "tikv1".into());
     let told = attend(&cluster, &fault, &store).await;
 
@@ -87,6 +95,43 @@ async fn a_store_that_dies_gets_a_ticket_and_a_diagnosis_and_is_resolved() {
     let kept: Option<(operator_run::diagnosis::Diagnosis, operator_run::diagnosis::Bundle)> =
         store.diagnosis(2).unwrap();
     assert!(kept.is_some());
+}
+
+/// The past tickets of the one diagnosis of a watch.
+async fn past(cluster: &EmbeddedCluster, store: &Store) -> Vec<PastTicket> {
+    let told = attend(cluster, &Fault::new(FaultKind::KILL, "tikv1".into()), store).await;
+    let past = told.into_iter().find_map(|event| match event {
+        Event::Diagnosed { evidence, .. } => Some(evidence.past),
+        _ => None,
+    });
+    past.unwrap()
+}
+
+#[tokio::test]
+async fn what_earlier_watches_have_found_is_shown_and_what_runs_have_found_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("watch.db")).unwrap();
+    let cluster = EmbeddedCluster::new(Topology::default());
+    cluster.up(&CancellationToken::new()).await.unwrap();
+    // A run of a scenario has left a ticket of the same kind.
+    store.start_run("a-run", "tikv", "embedded").unwrap();
+    let ticket = store.open_ticket("a-run", "store_down", &"tikv1".into(), "gone", Timestamp::UNIX_EPOCH).unwrap();
+    let diagnosis = diagnose(&TiKv, &Bundle::default());
+    store.write_diagnosis(ticket, "rules", &diagnosis, &Bundle::default(), Timestamp::UNIX_EPOCH).unwrap();
+    store.move_ticket(ticket, TicketState::Resolved, Timestamp::UNIX_EPOCH).unwrap();
+
+    assert_eq!(past(&cluster, &store).await, []);
+    let [first] = past(&cluster, &store).await.try_into().unwrap();
+    let PastTicket { invariant, on, ago, cause, action, resolved_after } = first;
+    assert_eq!((invariant.as_str(), on.as_str(), cause.0.as_str()), ("store_down", "tikv1", "process_crash"));
+    assert_eq!((action.0.as_str(), resolved_after.unwrap() < ago), ("restart_store", true));
+    for _ in 0..3 {
+        past(&cluster, &store).await;
+    }
+    let newest = past(&cluster, &store).await;
+    assert_eq!(newest.len(), 3);
+    assert!(newest.iter().all(|ticket| ticket.cause.0 == "process_crash"), "{newest:?}");
+    assert!(newest.is_sorted_by_key(|ticket| ticket.ago), "{newest:?}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Diagnoser for Keeps {
     }
 }
 
-async fn prompt(scenario: &str) -> Prompt {
+pub(crate) async fn prompt(scenario: &str) -> Prompt {
     let keeps = Keeps(Mutex::new(None));
     let observed = run(scenario, &keeps, Broken::Nothing, &CancellationToken::new()).await;
     assert_eq!(observed.record.verdict, Verdict::Pass, "{:?}", observed.record.reasons);

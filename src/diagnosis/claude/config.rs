@@ -24,8 +24,8 @@ pub const MOST_MAX_TOKENS: u32 = 21_333;
 /// Claude API docs: "Versions". The successor of `2023-06-01`.
 const API_VERSION: &str = "2026-10-21";
 
-/// A custom header's value that is at least so long may be a credential, and is kept out of all that is shown or kept.
-/// What is shorter may stand in an answer by itself.
+/// A key or a custom header's value that is at least so long may be a credential, and is kept out of all that is shown or
+/// kept. What is shorter may stand in an answer by itself, as the `none` does that a server without keys is given.
 const SHORTEST_SECRET: usize = 12;
 
 /// How much a model thinks before it answers. Claude API docs: "Effort".
@@ -128,8 +128,8 @@ impl Config {
     /// What must be shown nowhere.
     pub(super) fn secrets(&self) -> Vec<SecretString> {
         let custom = self.custom_headers.values().filter_map(|value| value.to_str().ok());
-        let long = custom.filter(|value| value.len() >= SHORTEST_SECRET).map(SecretString::from);
-        std::iter::once(self.api_key.clone()).chain(long).collect()
+        let all = std::iter::once(self.api_key.expose_secret()).chain(custom);
+        all.filter(|value| value.len() >= SHORTEST_SECRET).map(SecretString::from).collect()
     }
 }
 
@@ -193,6 +193,7 @@ mod tests {
         assert!(!format!("{config:?} {headers:?}").contains("0123456789abcdef"));
         let secrets: Vec<String> = config.secrets().iter().map(|secret| secret.expose_secret().to_owned()).collect();
         assert_eq!(secrets, [KEY, "0123456789abcdef"]);
+        assert!(Config::new("none".into()).secrets().is_empty(), "it is a word of the answer");
     }
 
     #[test]

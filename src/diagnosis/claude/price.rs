@@ -18,11 +18,28 @@ struct Table {
     models: Vec<Price>,
 }
 
-/// What a model costs, in US dollars for a million tokens.
+/// What a model costs.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Price {
     /// The model's id, without a date.
     model: String,
+    #[serde(flatten)]
+    rates: Rates,
+    /// What a long question costs, if that is something else.
+    long: Option<Long>,
+}
+
+/// What a question costs that is longer than this.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct Long {
+    above_input_tokens: u64,
+    #[serde(flatten)]
+    rates: Rates,
+}
+
+/// US dollars for a million tokens.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct Rates {
     /// Input neither read from the cache nor written to it.
     input: f64,
     /// Output, thinking included.
@@ -31,8 +48,6 @@ pub struct Price {
     cache_write: f64,
     /// Input read from the cache.
     cache_read: f64,
-    /// A longer question costs more, and how much is not known here.
-    up_to_input_tokens: Option<u64>,
 }
 
 /// The day on which the prices were read.
@@ -54,24 +69,25 @@ pub fn of(model: &str) -> Option<&'static Price> {
 impl Price {
     /// What an answer cost, in US dollars.
     #[must_use]
-    pub fn cost(&self, usage: &Usage) -> Option<f64> {
-        let within = self.up_to_input_tokens.is_none_or(|most| usage.whole_input() <= most);
+    pub fn cost(&self, usage: &Usage) -> f64 {
+        let long = self.long.as_ref().filter(|long| usage.whole_input() > long.above_input_tokens);
+        let rates = long.map_or(&self.rates, |long| &long.rates);
         let parts = [
-            (usage.input_tokens, self.input),
-            (usage.output_tokens, self.output),
-            (usage.cache_creation_input_tokens, self.cache_write),
-            (usage.cache_read_input_tokens, self.cache_read),
+            (usage.input_tokens, rates.input),
+            (usage.output_tokens, rates.output),
+            (usage.cache_creation_input_tokens, rates.cache_write),
+            (usage.cache_read_input_tokens, rates.cache_read),
         ];
         #[expect(clippy::cast_precision_loss, reason = "counts of tokens are far below 2^52")]
         let micros: f64 = parts.iter().map(|(tokens, price)| *tokens as f64 * price).sum();
-        within.then_some(micros.round() / 1e6)
+        micros.round() / 1e6
     }
 
     /// What an answer to a request of so many bytes can cost at most, in US dollars. A token is a byte at least, so that
     /// the bytes leave more than enough room for what the API adds for the form of the answer; all may be written to the
     /// cache.
     #[must_use]
-    pub fn most(&self, request_bytes: usize, max_tokens: u32) -> Option<f64> {
+    pub fn most(&self, request_bytes: usize, max_tokens: u32) -> f64 {
         let cache_creation_input_tokens = u64::try_from(request_bytes).unwrap_or(u64::MAX);
         self.cost(&Usage { cache_creation_input_tokens, output_tokens: max_tokens.into(), ..Usage::default() })
     }
@@ -86,8 +102,10 @@ mod tests {
         assert!(as_of().year() >= 2026);
         for price in &TABLE.models {
             assert_eq!(of(&price.model), Some(price), "two prices of {}", price.model);
-            assert!(0.0 < price.cache_read && price.cache_read < price.input, "{price:?}");
-            assert!(price.input < price.cache_write && price.cache_write < price.output, "{price:?}");
+            for rates in std::iter::once(&price.rates).chain(price.long.as_ref().map(|long| &long.rates)) {
+                assert!(0.0 < rates.cache_read && rates.cache_read < rates.input, "{price:?}");
+                assert!(rates.input < rates.cache_write && rates.cache_write < rates.output, "{price:?}");
+            }
         }
     }
 
@@ -107,13 +125,16 @@ mod tests {
             cache_read_input_tokens: 10_000,
         };
         // 1000 × 4 + 100 × 20 + 2000 × 5 + 10000 × 0.2 millionths
-        assert_eq!(of("claude-opus-5-5").unwrap().cost(&usage), Some(0.018));
+        assert!((of("claude-opus-5-5").unwrap().cost(&usage) - 0.018).abs() < 1e-9);
     }
 
     #[test]
-    fn a_question_beyond_the_known_price_has_none() {
-        let haiku = of("claude-haiku-5-5").unwrap();
-        assert!(haiku.most(100_000, 16_000).is_some());
-        assert_eq!(haiku.most(100_001, 16_000), None);
+    fn a_long_question_costs_more_from_its_first_token_on() {
+        let cost = |input_tokens| {
+            let usage = Usage { input_tokens, output_tokens: 1_000, ..Usage::default() };
+            of("claude-haiku-5-5").unwrap().cost(&usage)
+        };
+        // 100000 × 0.1 + 1000 × 0.5 millionths, and 100010 × 0.5 + 1000 × 2.5
+        assert_eq!((cost(100_000), cost(100_010)), (0.010_5, 0.052_505));
     }
 }

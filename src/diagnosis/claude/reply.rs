@@ -66,12 +66,26 @@ impl Response {
         self.check_stop_reason(max_tokens).map_err(|failure| error(failure.into()))?;
         Ok(Reply {
             text: text(&self.body).ok_or_else(|| error(Failure::EmptyAnswer.into()))?.to_owned(),
-            model: self.body["model"].as_str().unwrap_or_default().to_owned(),
+            model: self.model().to_owned(),
             request_id: self.request_id.clone(),
             stop_reason: self.body["stop_reason"].as_str().unwrap_or_default().to_owned(),
             usage: self.usage(),
             attempts: self.attempts,
         })
+    }
+
+    /// The model that answered.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        self.body["model"].as_str().unwrap_or_default()
+    }
+
+    /// The tokens that are paid for: a refusal before the first word is free. Claude API docs: "Refusals".
+    #[must_use]
+    pub fn billed(&self) -> Usage {
+        let usage = self.usage();
+        let free = self.body["stop_reason"] == "refusal" && usage.output_tokens == 0;
+        if free { Usage::default() } else { usage }
     }
 
     /// The tokens that it took, also where there is no answer.
@@ -127,7 +141,9 @@ impl Answer<'_> {
     }
 
     fn json(&self) -> Option<Value> {
-        serde_json::from_str(&self.body).ok().filter(Value::is_object)
+        let mut body = serde_json::from_str(&self.body).ok().filter(Value::is_object)?;
+        redact_texts(&mut body, self.secrets);
+        Some(body)
     }
 
     fn refused(&self, body: &Value) -> Failure {
@@ -136,7 +152,7 @@ impl Answer<'_> {
             kind: StatusKind::of(self.status, error["details"]["error_code"].as_str().unwrap_or_default()),
             status: self.status,
             error_type: quoted(&error["type"]).unwrap_or_else(|| "error".to_owned()),
-            message: quoted(&error["message"]).unwrap_or_else(|| quote(&self.body)),
+            message: quoted(&error["message"]).unwrap_or_else(|| quote(&body.to_string())),
         }
     }
 }
@@ -144,6 +160,22 @@ impl Answer<'_> {
 /// The server's words without the key: a gateway may quote what it was sent.
 pub(super) fn redact(text: String, secrets: &[SecretString]) -> String {
     secrets.iter().fold(text, |text, secret| text.replace(secret.expose_secret(), "[REDACTED]"))
+}
+
+/// The same in each text of a JSON: JSON can write any letter as an escape, in which the key is not found.
+fn redact_texts(json: &mut Value, secrets: &[SecretString]) {
+    match json {
+        Value::String(text) => *text = redact(std::mem::take(text), secrets),
+        Value::Array(items) => items.iter_mut().for_each(|item| redact_texts(item, secrets)),
+        Value::Object(fields) => {
+            let redacted = std::mem::take(fields).into_iter().map(|(name, mut field)| {
+                redact_texts(&mut field, secrets);
+                (redact(name, secrets), field)
+            });
+            *fields = redacted.collect();
+        }
+        _ => {}
+    }
 }
 
 fn quoted(value: &Value) -> Option<String> {
