@@ -268,6 +268,10 @@ impl Cluster for ComposeCluster {
         Ok(())
     }
 
+    async fn check_environment(&self) -> Result<(), ClusterError> {
+        try_join_all(self.nodes.iter().map(|node| self.engine.container_id(&node.name))).await.map(drop)
+    }
+
     async fn process(&self, node: &NodeName) -> Result<ProcessState, ClusterError> {
         self.engine.process(node).await
     }
