@@ -4,7 +4,8 @@
 It stores nothing and replicates nothing. It takes the flags of compose/tikv.yaml and answers what operator-run asks, so
 that the Compose file and the way of a run through it can be tried where the real images cannot be had. What it proves,
 it proves of those two, and nothing of TiKV. Its rules are fixed: the first PD member that answers leads; a store's
-leaders pass to the others 12 s after its last heartbeat, if these are a majority; PD calls a store Disconnected after 20 s, as the real one does.
+leaders pass to the others 12 s after its last heartbeat, if these are a majority; PD calls a store Disconnected after 20 s,
+as the real one does; a store says how much of its disk is available, warns below a twentieth, and uses none of it.
 """
 
 import argparse
@@ -21,6 +22,8 @@ STARTED = time.time()
 HEARTBEAT_EVERY = 10
 LEADERS_PASS_AFTER = 12
 DISCONNECTED_AFTER = 20
+CAPACITY = 20 << 30
+AVAILABLE_SHARE = 0.985
 KEYSPACE_BOUNDS = ["", "7200000000000000FB", "7200000100000000FB", "7800000000000000FB", "7800000100000000FB"]
 
 
@@ -34,6 +37,14 @@ def ask(address, path, body=None, timeout=1.0, headers=()):
     request = urllib.request.Request(f"http://{address}{path}", data, dict(headers))
     with urllib.request.urlopen(request, timeout=timeout) as answer:
         return answer.read()
+
+
+def size(count):
+    """As PD writes a number of bytes (docker/go-units, `BytesSize`)."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:.4g}{unit}"
+        count /= 1024
 
 
 def every(seconds, work):
@@ -139,8 +150,8 @@ class Pd:
                           "version": "double", "start_timestamp": known["started"], "node_state": 1,
                           "last_heartbeat": int(known["heard"] * 1e9),
                           "state_name": "Up" if age <= DISCONNECTED_AFTER else "Disconnected"},
-                "status": {"capacity": "20GiB", "available": "19.7GiB", "used_size": "270MiB", "leader_count": leads,
-                           "region_count": len(regions), "slow_score": 1}}
+                "status": {"capacity": known["capacity"], "available": known["available"], "used_size": "270MiB",
+                           "leader_count": leads, "region_count": len(regions), "slow_score": 1}}
 
     def get(self, http, path):
         regions = list(self.regions())
@@ -193,12 +204,20 @@ class TiKv:
     def __init__(self, flags):
         self.flags = flags
         self.pds = flags.pd_endpoints.split(",")
+        self.usage = "Normal"
 
     def heartbeat(self):
         address = self.flags.advertise_addr
         number = 1 + int("".join(filter(str.isdigit, address.split(":")[0])))
+        disk = os.statvfs(self.flags.data_dir)
+        capacity = min(CAPACITY, disk.f_blocks * disk.f_frsize)
+        available = min(capacity * AVAILABLE_SHARE, disk.f_bavail * disk.f_frsize)
+        usage = "AlmostFull" if available <= capacity / 20 else "Normal"
+        if usage != self.usage:
+            log(f"disk usage {self.usage}->{usage}")
+        self.usage = usage
         body = {"id": number, "address": address, "status_address": self.flags.advertise_status_addr,
-                "started": int(STARTED)}
+                "started": int(STARTED), "capacity": size(capacity), "available": size(available)}
         for pd in self.pds:
             try:
                 ask(pd, "/pd/api/v1/double/heartbeat", body)

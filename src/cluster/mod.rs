@@ -152,6 +152,12 @@ pub trait Cluster: Send + Sync {
         Ok(())
     }
 
+    /// Whether what the cluster runs on is there: an error if not. It is asked before each poll, so that what the
+    /// environment did wrong is not taken for what the fault did.
+    async fn check_environment(&self) -> Result<(), ClusterError> {
+        Ok(())
+    }
+
     /// What the machine says of a node's process.
     async fn process(&self, node: &NodeName) -> Result<ProcessState, ClusterError>;
 

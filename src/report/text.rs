@@ -187,6 +187,9 @@ impl Text {
     fn ended(self, record: &RunRecord) -> Vec<String> {
         let mut lines = vec![String::new(), self.verdict(record)];
         lines.extend(record.reasons.iter().map(|reason| format!("     {reason}")));
+        if !record.clean {
+            lines.push("     what is left of it, `operator-run clean` heals and removes".to_owned());
+        }
         lines.push(String::new());
         lines
     }

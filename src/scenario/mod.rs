@@ -80,21 +80,16 @@ impl Loaded {
 
     /// In containers a disk must have a size to be filled up: the machine's own is not. Those that have one are in memory.
     fn disks_not_there(&self, backend: Backend) -> Vec<Mistake> {
-        let sized = backend == Backend::Compose && self.subject.manual().sizes_disks;
-        if let Some(place) = self.disk_place.filter(|_| !sized) {
-            let message = format!("the backend {backend} cannot give the disks of {} a size", self.subject.name());
-            return vec![Mistake::new(place, message)];
-        }
         if backend != Backend::Compose {
-            return Vec::new();
+            let message = format!("the backend {backend} cannot give disks a size");
+            return self.disk_place.map(|place| Mistake::new(place, message)).into_iter().collect();
         }
         if self.disk_place.is_some() {
             let help = "the kernel limits writes to a device only: leave out `cluster.disk`";
             let mistake = |place| Mistake::new(place, "`limit_disk` cannot limit a disk that is in memory").help(help);
             return self.places_of(|kind| matches!(kind, FaultKind::LimitDisk { .. })).map(mistake).collect();
         }
-        let help =
-            if sized { "give the nodes disks of their own: `cluster: { disk: 256MiB }`" } else { "run it on embedded" };
+        let help = "give the nodes disks of their own, in memory: `cluster: { disk: 1GiB }`";
         let mistake = |place| Mistake::new(place, "`fill_disk` would fill up the disk of this machine").help(help);
         self.places_of(|kind| matches!(kind, FaultKind::FillDisk { .. })).map(mistake).collect()
     }

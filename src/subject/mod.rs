@@ -240,8 +240,6 @@ pub struct Manual {
     pub roles: &'static [Role],
     /// Whether a scenario can say what clients ask of it.
     pub takes_load: bool,
-    /// Whether its disks in containers can be given a size.
-    pub sizes_disks: bool,
     /// What must hold.
     pub invariants: &'static [Invariant],
     /// The readings that say in a word how a node is.

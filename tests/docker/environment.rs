@@ -67,11 +67,13 @@ fn the_doctor_tries_what_the_kernel_has() {
         let of = |one: &&serde_json::Value| one["what"] == what && one["seen"].as_str().unwrap().contains(seen);
         findings.iter().find(of).unwrap_or_else(|| panic!("no {what} {seen}: {ended}"))["state"].clone()
     };
-    assert_eq!([state("engine", ""), state("Compose", ""), state("nft", ""), state("tbf", "")], ["ok"; 4]);
-    assert_eq!(state("image", "localhost:1/no-such-image:x is not here"), "unknown");
+    for what in ["engine", "Compose", "limits", "sized disks", "NET_ADMIN", "nft", "tbf"] {
+        assert_eq!(state(what, ""), "ok", "{what}: {ended}");
+    }
+    assert_eq!(state("image", "localhost:1/no-such-image:x is not here, and cannot be pulled: "), "missing");
     let delay = [state("netem", ""), state("NFQUEUE", "")];
     assert!(delay.iter().any(|state| state == "ok") && delay.iter().all(|state| state != "missing"), "{ended}");
-    ended.assert_code(0);
+    ended.assert_code(3);
 }
 
 #[test]
@@ -83,23 +85,31 @@ fn etcd_ends_at_once() {
     assert_error(&folder, &ended, &["waiting for healthy containers", "ended with exit code 0", "Go Version"]);
 }
 
-/// What is left must be left, but not in silence.
+/// The engine goes away for good while a fault acts. What is left must be left, but not in silence, and the journal has the
+/// fault for whoever cleans up.
 #[test]
 fn the_engine_goes_away() {
     let Some(engine) = Engine::find() else { return };
     let (folder, gate) = (Folder::new(), Gate::new(Requests { method: "GET", path: "/" }));
-    let scenario = folder.scenario_with("for: 3s", "for: 50s");
+    let kill = "kill: { target: { role: etcd, pick: leader } }";
+    let scenario = folder.scenario_with(kill, "partition: { target: { node: etcd0 } }");
     let mut running = Call::new(&engine, &folder, scenario).variable("DOCKER_HOST", gate.address()).start();
-    running.wait_for_end_of("up");
+    running.wait_for("fault ");
     gate.break_down();
-    running.interrupt();
     let ended = running.end();
     ended.assert_code(3);
-    let run = folder.only_run().run;
-    let left = left_of(&run);
-    super::engine::remove_all_of(&run);
-    assert!(!left.is_empty(), "there was nothing to take down");
-    ended.assert_says(&["interrupted", "listing what runs have made", "is Docker running"]);
+    ended.assert_says(&[
+        "ERROR",
+        "looking for the container of etcd",
+        "is Docker running",
+        "`operator-run clean` heals",
+    ]);
+    let kept = folder.only_run();
+    assert_eq!((kept.verdict.as_deref(), kept.faults, kept.unhealed), (Some("error"), 1, 1));
+    let cleaned = clean(&engine, &folder, &[]);
+    cleaned.assert_code(0);
+    cleaned.assert_says(&[&format!("run {} (etcd-member-down): healed and removed 1 fault", kept.run)]);
+    folder.assert_nothing_left();
 }
 
 /// Somebody else removes a node's container while the run waits: neither a pass nor a failed detection.

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bare;
 mod beside;
 mod control_groups;
 mod engine;

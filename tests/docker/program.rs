@@ -228,17 +228,13 @@ impl Running {
 
     /// What Ctrl-C does.
     pub(crate) fn interrupt(&self) {
-        kill_process_group(self.pid(), Signal::INT).unwrap();
+        self.signal(Signal::INT);
     }
 
-    /// What `kill` does.
-    pub(crate) fn terminate(&self) {
-        kill_process(self.pid(), Signal::TERM).unwrap();
-    }
-
-    /// What closing the terminal does.
-    pub(crate) fn hang_up(&self) {
-        kill_process_group(self.pid(), Signal::HUP).unwrap();
+    /// A signal as it usually comes: from `kill` to the program alone, from the terminal to the whole group.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let send = if signal == Signal::TERM { kill_process } else { kill_process_group };
+        send(self.pid(), signal).unwrap();
     }
 
     /// What `kill -9` does: to the program alone, not to what it has started. It is dead when this returns.

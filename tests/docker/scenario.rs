@@ -59,8 +59,10 @@ fn what_is_still_changed_when_all_is_healed_is_an_error() {
     let folder = Folder::new();
     let mut running = Call::new(&engine, &folder, SCENARIO).argument("--json").start();
     running.wait_for("fault ");
-    // As a fault would that was not undone.
-    let labels = format!("label=operator-run.run={}", folder.only_run().run);
+    // As faults would that were not undone.
+    let run = folder.only_run().run;
+    let volume = docker(&["volume", "create", "--label", &format!("operator-run.run={run}")]);
+    let labels = format!("label=operator-run.run={run}");
     let members = docker(&["ps", "-q", "--filter", &labels, "--filter", "label=operator-run.role=etcd"]);
     let member = members.lines().next().unwrap();
     let node = docker(&["inspect", "--format", r#"{{index .Config.Labels "operator-run.node"}}"#, member]);
@@ -69,8 +71,9 @@ fn what_is_still_changed_when_all_is_healed_is_an_error() {
     ended.assert_code(3);
     let record: RunRecord = serde_json::from_str(&ended.output()).unwrap();
     assert_eq!(record.verdict, Verdict::Error);
-    let leaks = ["limit of memory and swap", "memory limit"];
-    assert_eq!(record.leaks, leaks.map(|limit| format!("{node}: {limit} was none, is 536870912")));
+    let [swap, memory] =
+        ["limit of memory and swap", "memory limit"].map(|limit| format!("{node}: {limit} was none, is 536870912"));
+    assert_eq!(record.leaks, [format!("cluster: volume {volume} was none, is there"), swap, memory]);
     folder.assert_nothing_left();
 }
 

@@ -1,19 +1,24 @@
-//! What this machine can do: the engine, Compose, images, and what the kernel has for faults of the network. Each is
-//! tried, not guessed, and nothing is pulled.
+//! What this machine can do: the engine, Compose, images, and what faults are done with. Each is tried, not guessed, and
+//! nothing is pulled.
+
+mod means;
 
 use std::path::Path;
+use std::time::Duration;
 
 use bollard::errors::Error as DockerError;
-use bollard::models::SystemInfo;
+use bollard::models::{SystemInfo, SystemVersion};
 use bollard::{API_DEFAULT_VERSION, Docker};
+use futures_util::future::join_all;
 use rustix::fs::statvfs;
 use serde::Serialize;
 
-use super::super::{ClusterError, FaultKind};
-use super::agent::{Agent, Post};
+use super::super::ClusterError;
 use super::cli::find_command;
-use super::engine::{Engine, HOST_VARIABLE, engine_error};
+use super::engine::{HOST_VARIABLE, engine_error};
 use super::{agent, connect};
+
+pub(super) use means::check;
 
 /// The Compose files that come with the program: their images are looked for.
 const COMPOSE_FILES: [&str; 2] =
@@ -24,6 +29,10 @@ const PODMAN_SOCKET: &str = "/run/podman/podman.sock";
 const ANSWERS_WITHIN: u64 = 10;
 /// Three stores with small files and their images take less.
 const ENOUGH_SPACE: u64 = 5 << 30;
+/// How long a registry may take to say that it has an image.
+const REGISTRY_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// The image that no run needs.
+const ONLY_TO_LOOK_AT: &str = "GRAFANA_IMAGE";
 
 /// What was found of one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -60,118 +69,6 @@ impl Finding {
     }
 }
 
-/// What a fault is done with that not every kernel has, or not every engine may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Means {
-    Nft,
-    Netem,
-    Queue,
-    Bandwidth,
-    /// The control groups of the machine, and their limits for disks.
-    DiskGroups,
-    /// The control groups of the machine, and their share of the processors.
-    CpuGroups,
-}
-
-impl Means {
-    const ALL: [Self; 6] = [Self::Nft, Self::Netem, Self::Queue, Self::Bandwidth, Self::DiskGroups, Self::CpuGroups];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Nft => "nft",
-            Self::Netem => "netem",
-            Self::Queue => "NFQUEUE",
-            Self::Bandwidth => "tbf",
-            Self::DiskGroups => "disk cgroups",
-            Self::CpuGroups => "CPU cgroups",
-        }
-    }
-
-    /// Does it in a network of its own, and takes it away again.
-    fn trial(self) -> &'static str {
-        match self {
-            Self::Nft => "nft add table inet operator_run && nft delete table inet operator_run",
-            Self::Netem => "tc qdisc add dev lo root netem delay 1ms && tc qdisc del dev lo root",
-            Self::Queue => {
-                "rule='! -o lo -j NFQUEUE --queue-num 57 --queue-bypass'; python3 -c 0 && \
-                 iptables -w -t mangle -A OUTPUT $rule && iptables -w -t mangle -D OUTPUT $rule"
-            }
-            Self::Bandwidth => {
-                "tc qdisc add dev lo root tbf rate 1mbit burst 10kb latency 400ms && tc qdisc del dev lo root"
-            }
-            // A container's own group, and the name of its host is the beginning of its id.
-            Self::DiskGroups => {
-                "folder=$(group blkio \"$HOSTNAME\") && files=(\"$folder\"/{io.max,blkio.throttle.write_iops_device}) && \
-                 { [[ -w ${files[0]} || -w ${files[1]} ]] || { echo \"no limit of writes is in $folder\" && false; }; }"
-            }
-            Self::CpuGroups => "folder=$(group cpu \"$HOSTNAME\") && (echo $BASHPID >\"$folder/cgroup.procs\")",
-        }
-    }
-
-    /// The faults that need it.
-    fn needed_by(self) -> &'static str {
-        match self {
-            Self::Nft => "partition, loss, reset, dns_failure",
-            Self::Netem | Self::Queue => "delay",
-            Self::Bandwidth => "limit_bandwidth",
-            Self::DiskGroups => "limit_disk",
-            Self::CpuGroups => "burn_cpu",
-        }
-    }
-
-    /// What a fault can be done with: any of these. None is needed for other faults.
-    fn of(kind: &FaultKind) -> &'static [Self] {
-        match kind {
-            FaultKind::Partition { .. } | FaultKind::Loss { .. } | FaultKind::Reset { .. } | FaultKind::DnsFailure => {
-                &[Self::Nft]
-            }
-            FaultKind::Delay { .. } => &[Self::Netem, Self::Queue],
-            FaultKind::LimitBandwidth { .. } => &[Self::Bandwidth],
-            FaultKind::LimitDisk { .. } => &[Self::DiskGroups],
-            FaultKind::BurnCpu { .. } => &[Self::CpuGroups],
-            _ => &[],
-        }
-    }
-}
-
-/// Tries whether this machine can do some faults, before a cluster is brought up for them.
-pub(super) async fn check(engine: &Engine, kinds: &[&FaultKind]) -> Result<(), ClusterError> {
-    if kinds.iter().all(|kind| Means::of(kind).is_empty()) {
-        return Ok(());
-    }
-    let groups = kinds.iter().any(|kind| matches!(Means::of(kind), [Means::DiskGroups | Means::CpuGroups]));
-    let agent = start_agent(engine, groups).await?;
-    let checked = async {
-        for kind in kinds {
-            let mut refused = Vec::new();
-            for means in Means::of(kind) {
-                match agent.run(means.trial()).await {
-                    Ok(_) => {
-                        refused.clear();
-                        break;
-                    }
-                    Err(error) => refused.push(format!("{}: {error}", means.name())),
-                }
-            }
-            if !refused.is_empty() {
-                let advice = "`operator-run doctor` shows what this machine can do";
-                return Err(ClusterError::environment(format!("trying {kind}"), refused.join("; "), advice));
-            }
-        }
-        Ok(())
-    };
-    let outcome = checked.await;
-    agent.end().await?;
-    outcome
-}
-
-/// An agent in a network of its own, with the control groups of the machine if they are needed.
-async fn start_agent(engine: &Engine, control_groups: bool) -> Result<Agent, ClusterError> {
-    let capabilities = &["NET_ADMIN"];
-    let post = Post { purpose: "trial", capabilities, control_groups, ..Post::default() };
-    Agent::start(engine, &post).await
-}
-
 /// Looks at everything that runs on real containers need.
 pub async fn examine() -> Vec<Finding> {
     let (engine, mut findings) = examine_engine().await;
@@ -186,10 +83,8 @@ pub async fn examine() -> Vec<Finding> {
     }
     let mut images = shipped_images();
     images.push(agent::image());
-    for (variable, image) in images {
-        findings.push(examine_image(&docker, &variable, &image).await);
-    }
-    findings.extend(examine_network(docker).await);
+    findings.extend(join_all(images.iter().map(|(variable, image)| examine_image(&docker, variable, image))).await);
+    findings.extend(means::examine(docker).await);
     findings
 }
 
@@ -208,8 +103,8 @@ async fn examine_engine() -> (Option<Docker>, Vec<Finding>) {
     for socket in of_user.into_iter().chain([PODMAN_SOCKET.to_owned()]).filter(|path| Path::new(path).exists()) {
         let podman = Docker::connect_with_unix(&socket, ANSWERS_WITHIN, API_DEFAULT_VERSION);
         if let Ok((_, seen)) = ask_version(podman.map_err(|error| engine_error("connecting to Podman", &error))).await {
-            let advice = format!("set {HOST_VARIABLE}=unix://{socket} to try it; it was never verified");
-            findings.push(Finding::new("Podman", State::Unknown, seen, &advice));
+            let advice = format!("set {HOST_VARIABLE}=unix://{socket} to use it, and call this again");
+            findings.push(Finding::new("Podman", State::NotNeeded, seen, &advice));
         }
     }
     (None, findings)
@@ -218,9 +113,15 @@ async fn examine_engine() -> (Option<Docker>, Vec<Finding>) {
 async fn ask_version(docker: Result<Docker, ClusterError>) -> Result<(Docker, String), String> {
     let docker = docker.map_err(|error| error.to_string())?;
     let version = docker.version().await.map_err(|error| error.to_string())?;
+    Ok((docker, describe(version)))
+}
+
+/// Podman answers as Docker does, but calls its parts by their names.
+fn describe(version: SystemVersion) -> String {
+    let podman = version.components.iter().flatten().any(|part| part.name.contains("Podman"));
     let text = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
-    let seen = format!("{}, API {}", text(version.version), text(version.api_version));
-    Ok((docker, seen))
+    let product = if podman { "Podman" } else { "Docker Engine" };
+    format!("{product} {}, API {}", text(version.version), text(version.api_version))
 }
 
 async fn examine_compose() -> Finding {
@@ -276,55 +177,33 @@ fn shipped_images() -> Vec<(String, String)> {
 
 async fn examine_image(docker: &Docker, variable: &str, image: &str) -> Finding {
     match docker.inspect_image(image).await {
-        Ok(_) => Finding::new("image", State::Ok, image, ""),
-        Err(DockerError::DockerResponseServerError { status_code: 404, .. }) => {
-            let advice = format!("it is pulled when it is first needed; name another in {variable}");
-            Finding::new("image", State::Unknown, format!("{image} is not here"), &advice)
+        Ok(_) => return Finding::new("image", State::Ok, image, ""),
+        Err(DockerError::DockerResponseServerError { status_code: 404, .. }) => {}
+        Err(error) => return Finding::new("image", State::Unknown, format!("{image}: {error}"), ""),
+    }
+    let asked = tokio::time::timeout(REGISTRY_ANSWERS_WITHIN, docker.inspect_registry_image(image, None)).await;
+    let (state, seen) = match asked {
+        Ok(Ok(_)) => return Finding::new("image", State::Ok, format!("{image} is not here, and can be pulled"), ""),
+        Ok(Err(error)) if is_unknown_request(&error) => {
+            (State::Unknown, format!("{image} is not here; this engine does not say whether it can be pulled"))
         }
-        Err(error) => Finding::new("image", State::Unknown, format!("{image}: {error}"), ""),
-    }
-}
-
-/// Tries what faults of the network are done with, in a network of its own. Nothing is pulled for it.
-async fn examine_network(docker: Docker) -> Vec<Finding> {
-    let (_, image) = agent::image();
-    let unknown = |seen: String| vec![Finding::new("network faults", State::Unknown, seen, "")];
-    if docker.inspect_image(&image).await.is_err() {
-        return unknown(format!("they are tried with {image}, which is not here"));
-    }
-    let engine = Engine { docker, run: format!("doctor-{}", std::process::id()) };
-    let agent = match start_agent(&engine, true).await {
-        Ok(agent) => agent,
-        Err(error) => return unknown(error.to_string()),
-    };
-    let mut outcomes = Vec::new();
-    for means in Means::ALL {
-        outcomes.push((means, agent.run(means.trial()).await.map_err(|error| error.to_string())));
-    }
-    if let Err(error) = agent.end().await {
-        return unknown(error.to_string());
-    }
-    findings_of(&outcomes)
-}
-
-fn findings_of(outcomes: &[(Means, Result<String, String>)]) -> Vec<Finding> {
-    let works = |means: Means| outcomes.iter().any(|(one, outcome)| *one == means && outcome.is_ok());
-    let of = |(means, outcome): &(Means, Result<String, String>)| {
-        let other = match means {
-            Means::Netem => works(Means::Queue),
-            Means::Queue => works(Means::Netem),
-            _ => false,
-        };
-        let purpose = format!("for {}", means.needed_by());
-        match outcome {
-            Ok(_) => Finding::new(means.name(), State::Ok, purpose, ""),
-            Err(error) if other => {
-                Finding::new(means.name(), State::NotNeeded, error.clone(), "delay has another means here")
-            }
-            Err(error) => Finding::new(means.name(), State::Missing, error.clone(), &format!("it is {purpose}")),
+        Ok(Err(error)) => (State::Missing, format!("{image} is not here, and cannot be pulled: {error}")),
+        Err(_) => {
+            let seconds = REGISTRY_ANSWERS_WITHIN.as_secs();
+            (State::Missing, format!("{image} is not here, and its registry does not answer within {seconds} s"))
         }
     };
-    outcomes.iter().map(of).collect()
+    if variable == ONLY_TO_LOOK_AT {
+        return Finding::new("image", State::NotNeeded, seen, "it is for who calls Compose by hand");
+    }
+    let advice = format!("name another in {variable}, or make a stand-in by compose/images/build");
+    Finding::new("image", state, seen, &advice)
+}
+
+/// Whether the engine knows no such request: Podman answers only some of Docker's.
+fn is_unknown_request(error: &DockerError) -> bool {
+    matches!(error, DockerError::DockerResponseServerError { status_code: 404, message }
+        if ["Not Found", "page not found"].contains(&message.trim()))
 }
 
 #[cfg(test)]
@@ -332,16 +211,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_means_of_delay_is_enough() {
-        let outcome = |works| if works { Ok(String::new()) } else { Err("not here".to_owned()) };
-        let states = |netem, queue| {
-            let outcomes = [(Means::Netem, outcome(netem)), (Means::Queue, outcome(queue))];
-            findings_of(&outcomes).iter().map(|finding| finding.state).collect::<Vec<_>>()
-        };
-        assert_eq!(states(true, true), [State::Ok, State::Ok]);
-        assert_eq!(states(false, true), [State::NotNeeded, State::Ok]);
-        assert_eq!(states(true, false), [State::Ok, State::NotNeeded]);
-        assert_eq!(states(false, false), [State::Missing, State::Missing]);
+    fn podman_is_told_from_docker() {
+        let seen = |json| describe(serde_json::from_str(json).unwrap());
+        // As both answer, but for what is not looked at.
+        let podman = r#"{"Version": "4.3.1", "ApiVersion": "1.41", "Components": [{"Name": "Podman Engine", "Version": "4.3.1"}]}"#;
+        assert_eq!(seen(podman), "Podman 4.3.1, API 1.41");
+        let docker = r#"{"Version": "20.10.24", "ApiVersion": "1.41", "Components": [{"Name": "Engine", "Version": "20.10.24"}]}"#;
+        assert_eq!(seen(docker), "Docker Engine 20.10.24, API 1.41");
     }
 
     #[test]

@@ -93,5 +93,6 @@ pub(super) fn engine_error(step: &str, error: &DockerError) -> ClusterError {
         DockerError::DockerResponseServerError { .. } => "",
         _ => "is Docker running, and may this user use it? `docker version` tells; DOCKER_HOST names another engine",
     };
-    ClusterError::environment(step, error, advice)
+    // Podman ends its words with a new line.
+    ClusterError::environment(step, error.to_string().trim_end(), advice)
 }

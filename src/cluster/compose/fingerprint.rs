@@ -6,17 +6,20 @@ use super::super::{ClusterError, Fingerprint, Node};
 use super::{Engine, sweep};
 use crate::reading::NodeName;
 
-/// What a container of the run that is no node is listed under.
+/// What is of no single node is listed under this name.
 const CLUSTER: &str = "cluster";
 /// A limit of memory from here on is none: there is no way back to none but a very large one.
 const NO_LIMIT_FROM: i64 = 1 << 40;
 
-/// Takes down the state, limits, networks and restarts of the nodes, and which containers the run has. Every call goes to
+/// Takes down the state, limits, networks and restarts of the nodes, and what the run has on the engine. Every call goes to
 /// a container that was found by the run's label, so nothing else can have changed.
 pub(super) async fn take(engine: &Engine, nodes: &[Node]) -> Result<Fingerprint, ClusterError> {
     let mut all = Fingerprint::default();
-    for id in sweep::leftovers(&engine.docker, &engine.run).await?.containers {
-        all.add(&CLUSTER.into(), format!("container {}", id.get(..12).unwrap_or(&id)), "there");
+    let there = sweep::leftovers(&engine.docker, &engine.run).await?;
+    for (kind, names) in [("container", there.containers), ("network", there.networks), ("volume", there.volumes)] {
+        for name in names {
+            all.add(&CLUSTER.into(), format!("{kind} {name}"), "there");
+        }
     }
     for Node { name, .. } in nodes {
         add_node(&mut all, name, engine.inspect(name).await?);

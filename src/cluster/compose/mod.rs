@@ -13,15 +13,15 @@ mod fingerprint;
 mod project;
 pub mod sweep;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::errors::Error as DockerError;
-use bollard::models::{ContainerStateStatusEnum, HealthStatusEnum};
-use bollard::query_parameters::{EventsOptionsBuilder, LogsOptionsBuilder};
+use bollard::models::ContainerStateStatusEnum;
+use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -57,8 +57,8 @@ const ROLE_LABEL: &str = "operator-run.role";
 /// The label with what answers with 200 when a node is well: a port and a path.
 const READY_LABEL: &str = "operator-run.ready";
 
-/// How often a node without a health check of its own is asked whether it is well. No event tells.
-const ASK_EVERY: Duration = Duration::from_millis(500);
+/// How often a node is asked whether it is well. No event tells.
+const ASK_EVERY: Duration = Duration::from_millis(200);
 /// How long the Compose CLI may take to create the containers, a pull of images included.
 const UP_WITHIN: Duration = Duration::from_mins(10);
 
@@ -73,14 +73,14 @@ pub struct ComposeCluster {
     project: &'static Project,
     folder: ProjectFolder,
     nodes: Vec<Node>,
-    /// What to ask the nodes whose containers have no health check of their own.
+    /// What each node answers with 200 when it is well.
     ready: BTreeMap<NodeName, Request>,
     /// How long the nodes may take to become well.
     well_within: Duration,
     /// What is started when they are.
     addition: Option<Addition>,
-    /// The size of the disks, and the service that holds them.
-    disks: Option<(Size, &'static str)>,
+    /// The size of the disks, if they have one of their own.
+    disk: Option<Size>,
     clock: SystemClock,
     http: ComposeHttp,
     images: BTreeSet<String>,
@@ -93,7 +93,7 @@ impl ComposeCluster {
     pub fn new(project: &'static Project, run: &str) -> Result<Self, ClusterError> {
         let engine = Engine { docker: connect()?, run: run.to_owned() };
         let services = project.services()?;
-        let ready = services.iter().filter_map(|service| Some((service.node.name.clone(), service.ready.clone()?)));
+        let ready = services.iter().map(|service| (service.node.name.clone(), service.ready.clone()));
         let http = ComposeHttp::new(engine.clone())?;
         let folder = ProjectFolder::create(project, run)?;
         let names = services.iter().map(|service| service.node.name.clone()).collect();
@@ -106,7 +106,7 @@ impl ComposeCluster {
             nodes: services.into_iter().map(|service: Service| service.node).collect(),
             well_within: project.well_within,
             addition: None,
-            disks: None,
+            disk: None,
             clock: SystemClock::start(),
             http,
             images: project.images(None)?,
@@ -120,17 +120,16 @@ impl ComposeCluster {
         Self { addition, ..self }
     }
 
-    /// The same cluster with disks of a size, if the project can give them one: a scenario that asks for what it cannot
-    /// is refused before.
+    /// The same cluster with disks of a size, if one is given.
     #[must_use]
     pub fn with_disks(self, size: Option<Size>) -> Self {
-        let disks = size.zip(self.project.disks.as_ref()).map(|(size, disks)| (size, disks.keeper));
-        Self { disks, ..self }
+        Self { disk: size, ..self }
     }
 
     /// The services that are begun with: the nodes, of the same names, and who holds their disks.
     fn services(&self) -> impl Iterator<Item = &str> {
-        self.nodes.iter().map(|node| node.name.as_str()).chain(self.disks.map(|(_, keeper)| keeper))
+        let keeper = self.disk.map(|_| self.project.disks.keeper);
+        self.nodes.iter().map(|node| node.name.as_str()).chain(keeper)
     }
 
     /// Creates and starts the containers of the nodes: with the limits that the Compose file asks for, or with lower ones
@@ -166,55 +165,30 @@ impl ComposeCluster {
         error
     }
 
-    /// Waits until every node is healthy, woken by the engine's events or to ask again.
-    async fn wait_healthy(&self, since: Timestamp) -> Result<(), ClusterError> {
-        let options = EventsOptionsBuilder::default()
-            .since(&since.as_second().to_string())
-            .filters(&HashMap::from([("label", vec![run_filter(&self.engine.run)])]))
-            .build();
-        let mut events = Box::pin(self.engine.docker.events(Some(options)));
-        let ask_again = if self.ready.is_empty() { Duration::MAX } else { ASK_EVERY };
-        loop {
-            let waiting = self.not_healthy().await?;
-            if waiting.is_empty() {
-                return Ok(());
-            }
-            match tokio::time::timeout(ask_again, events.next()).await {
-                Err(_) | Ok(Some(Ok(_))) => {}
-                Ok(Some(Err(error))) => return Err(engine_error("waiting for healthy containers", &error)),
-                Ok(None) => {
-                    let reason = "the engine closed its stream of events";
-                    return Err(ClusterError::environment(
-                        "waiting for healthy containers",
-                        reason,
-                        "is Docker still running?",
-                    ));
-                }
-            }
+    /// Waits until every node is healthy.
+    async fn wait_healthy(&self) -> Result<(), ClusterError> {
+        while !self.not_healthy().await?.is_empty() {
+            tokio::time::sleep(ASK_EVERY).await;
         }
+        Ok(())
     }
 
     /// The nodes that are not healthy yet, with their state. A container that has ended is an error at once.
     async fn not_healthy(&self) -> Result<Vec<String>, ClusterError> {
-        let states = try_join_all(self.nodes.iter().map(|node| self.why_not_healthy(&node.name))).await?;
+        let states = try_join_all(self.ready.iter().map(|(node, ready)| self.why_not_healthy(node, ready))).await?;
         Ok(states.into_iter().flatten().collect())
     }
 
-    /// Why a node is not healthy: by its own health check, or by what it answers. None if it is.
-    async fn why_not_healthy(&self, node: &NodeName) -> Result<Option<String>, ClusterError> {
+    /// Why a node is not healthy, by what it answers. None if it is.
+    async fn why_not_healthy(&self, node: &NodeName, ready: &Request) -> Result<Option<String>, ClusterError> {
         let state = self.engine.inspect(node).await?.state.unwrap_or_default();
         if state.status == Some(ContainerStateStatusEnum::EXITED) {
             let code = state.exit_code.unwrap_or(-1);
             let reason = format!("{node} ended with exit code {code}: {}", self.last_words(node).await);
             return Err(ClusterError::environment("waiting for healthy containers", reason, "see its log"));
         }
-        if let Some(request) = self.ready.get(node) {
-            let answer = self.http.send(request).await.and_then(|response| response.ok(request));
-            return Ok(answer.err().map(|error| error.to_string()));
-        }
-        let health = state.health.and_then(|health| health.status);
-        Ok((health != Some(HealthStatusEnum::HEALTHY))
-            .then(|| format!("{node} is {}", health.map_or("not checked".to_owned(), |health| health.to_string()))))
+        let answer = self.http.send(ready).await.and_then(|response| response.ok(ready));
+        Ok(answer.err().map(|error| error.to_string()))
     }
 
     /// The last lines of a node's log, for an error.
@@ -258,7 +232,6 @@ impl Cluster for ComposeCluster {
     }
 
     async fn up(&self, cancel: &CancellationToken) -> Result<(), ClusterError> {
-        let since = self.clock.now();
         let ready = async {
             self.engine.docker.ping().await.map_err(|error| engine_error("asking Docker whether it runs", &error))?;
             Compose::find(&self.folder, &self.engine.run).await
@@ -268,13 +241,13 @@ impl Cluster for ComposeCluster {
             () = cancel.cancelled() => return Err(Interrupted.into()),
             compose = ready => compose?,
         };
-        if let Some((size, _)) = self.disks {
+        if let Some(size) = self.disk {
             compose.size_disks(self.folder.disks(), size);
         }
         self.half_made.store(true, Ordering::Relaxed);
         self.create(&mut compose, cancel).await?;
         self.half_made.store(false, Ordering::Relaxed);
-        let healthy = tokio::time::timeout(self.well_within, self.wait_healthy(since));
+        let healthy = tokio::time::timeout(self.well_within, self.wait_healthy());
         let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(Interrupted.into()),
@@ -283,7 +256,7 @@ impl Cluster for ComposeCluster {
         let Ok(outcome) = outcome else {
             let waiting = self.not_healthy().await?.join(", ");
             let step = format!("waiting {} s for healthy containers", self.well_within.as_secs());
-            return Err(ClusterError::environment(step, waiting, "see the health checks in the Compose file"));
+            return Err(ClusterError::environment(step, waiting, "see what the containers log"));
         };
         outcome?;
         let Some(addition) = &self.addition else { return Ok(()) };
@@ -293,6 +266,10 @@ impl Cluster for ComposeCluster {
             Err(UpError::Limits(error) | UpError::Other(error)) => return Err(error),
         }
         Ok(())
+    }
+
+    async fn check_environment(&self) -> Result<(), ClusterError> {
+        try_join_all(self.nodes.iter().map(|node| self.engine.container_id(&node.name))).await.map(drop)
     }
 
     async fn process(&self, node: &NodeName) -> Result<ProcessState, ClusterError> {

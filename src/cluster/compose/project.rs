@@ -27,8 +27,8 @@ pub struct Project {
     pub file: &'static str,
     /// A file to put on top of it where the engine may not raise the limits that it asks for.
     pub low_limits: Option<&'static str>,
-    /// What is put on top of it where the disks are to have a size, if they can.
-    pub disks: Option<Disks>,
+    /// What is put on top of it where the disks are to have a size.
+    pub disks: Disks,
     /// The files that it mounts from its own folder, by name.
     pub mounted: &'static [(&'static str, &'static str)],
     /// How long its nodes may take to become well once their containers run.
@@ -61,8 +61,8 @@ pub struct Addition {
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) node: Node,
-    /// What answers with 200 when the node is well. None if the container has a health check of its own.
-    pub(super) ready: Option<Request>,
+    /// What answers with 200 when the node is well.
+    pub(super) ready: Request,
 }
 
 impl Project {
@@ -95,14 +95,13 @@ impl Project {
         let nodes = services.values().filter(|service| service["labels"][ROLE_LABEL].is_string()).map(|service| {
             let label = |name: &str| service["labels"][name].as_str();
             let (name, role) = (label(NODE_LABEL)?.to_owned(), label(ROLE_LABEL)?.to_owned());
-            let ready = match label(READY_LABEL) {
-                Some(label) => Some(ready_request(&name, label)?),
-                None => None,
-            };
+            let ready = ready_request(&name, label(READY_LABEL)?)?;
             Some(Service { node: Node { name: NodeName(name), role }, ready })
         });
         nodes.collect::<Option<Vec<Service>>>().ok_or_else(|| {
-            broken(format!("a service has a {ROLE_LABEL} and no {NODE_LABEL}, or a {READY_LABEL} without a path"))
+            broken(format!(
+                "a service with a {ROLE_LABEL} needs a {NODE_LABEL}, and a {READY_LABEL} with a port and a path"
+            ))
         })
     }
 }
@@ -213,9 +212,8 @@ fn write(project: &Project, folder: &Path, runner: &str) -> io::Result<()> {
     fs::create_dir(folder)?;
     fs::set_permissions(folder, Permissions::from_mode(0o755))?;
     let low_limits = project.low_limits.map(|text| (LOW_LIMITS, text));
-    let disks = project.disks.as_ref().map(|disks| (DISKS, disks.file));
-    let own = [(RUNNER, runner), (FILE, project.file)];
-    for (name, text) in own.into_iter().chain(project.mounted.iter().copied()).chain(low_limits).chain(disks) {
+    let own = [(RUNNER, runner), (FILE, project.file), (DISKS, project.disks.file)];
+    for (name, text) in own.into_iter().chain(project.mounted.iter().copied()).chain(low_limits) {
         let path = folder.join(name);
         fs::write(&path, text)?;
         fs::set_permissions(&path, Permissions::from_mode(0o644))?;

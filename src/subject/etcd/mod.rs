@@ -24,7 +24,7 @@ pub struct Etcd;
 const PROJECT: Project = Project {
     file: include_str!("../../../compose/etcd.yaml"),
     low_limits: None,
-    disks: Some(Disks { file: include_str!("../../../compose/etcd-disk.yaml"), keeper: "writer" }),
+    disks: Disks { file: include_str!("../../../compose/etcd-disk.yaml"), keeper: "writer" },
     mounted: &[("etcd-prometheus.yml", include_str!("../../../compose/etcd-prometheus.yml"))],
     well_within: Duration::from_secs(90),
 };
@@ -34,7 +34,6 @@ static MANUAL: Manual = Manual {
     backends: &[Backend::Compose],
     roles: &[Role { name: "etcd", usual: 3, allowed: 3..=3, in_containers: 3, leads: Leads::OneGroup }],
     takes_load: false,
-    sizes_disks: true,
     invariants: invariants::INVARIANTS,
     headline: &["status_api"],
     categories: knowledge::CATEGORIES,

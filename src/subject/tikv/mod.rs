@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::{ClusterSpec, Leads, Manual, Role, Subject};
-use crate::cluster::compose::{Addition, ComposeCluster, Project};
+use crate::cluster::compose::{Addition, ComposeCluster, Disks, Project};
 use crate::cluster::embedded::{EmbeddedCluster, Topology};
 use crate::cluster::{Backend, Cluster, ClusterError, Distribution, LoadSpec};
 use crate::reading::Observation;
@@ -33,7 +33,7 @@ pub struct TiKv;
 const PROJECT: Project = Project {
     file: include_str!("../../../compose/tikv.yaml"),
     low_limits: Some(include_str!("../../../compose/tikv-low-nofile.yaml")),
-    disks: None,
+    disks: Disks { file: include_str!("../../../compose/tikv-disk.yaml"), keeper: "disks" },
     mounted: &[
         ("pd.toml", include_str!("../../../compose/pd.toml")),
         ("tikv.toml", include_str!("../../../compose/tikv.toml")),
@@ -51,7 +51,6 @@ static MANUAL: Manual = Manual {
         Role { name: "tikv", usual: 3, allowed: 3..=50, in_containers: 3, leads: Leads::ManyGroups },
     ],
     takes_load: true,
-    sizes_disks: false,
     invariants: invariants::INVARIANTS,
     headline: &["pd_health", "store_state"],
     categories: knowledge::CATEGORIES,
@@ -93,7 +92,8 @@ impl Subject for TiKv {
 
     fn cluster(&self, spec: &ClusterSpec, run: &str) -> Result<Box<dyn Cluster>, ClusterError> {
         if spec.backend == Backend::Compose {
-            return Ok(Box::new(ComposeCluster::new(&PROJECT, run)?.with(spec.load.map(load_generator))));
+            let cluster = ComposeCluster::new(&PROJECT, run)?.with_disks(spec.disk);
+            return Ok(Box::new(cluster.with(spec.load.map(load_generator))));
         }
         let count = |role: &str| spec.nodes.get(role).copied().unwrap_or(3);
         let usual = Topology::default();

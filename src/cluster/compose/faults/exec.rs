@@ -12,6 +12,11 @@ use super::{Container, process};
 /// How long a command may take.
 const ENDS_WITHIN: Duration = Duration::from_mins(1);
 
+/// What the engine prints, in place of the command, that it could not begin.
+const NOT_BEGUN: &str = "OCI runtime exec failed";
+/// Why, if the image has not the program: runc's words, and those for a whole path.
+const NO_SUCH_PROGRAM: [&str; 2] = ["executable file not found", "no such file or directory"];
+
 /// Runs the command. One that fails has had no effect.
 pub(super) async fn inject(container: &Container<'_>, command: &[String]) -> Result<(), ClusterError> {
     let (code, output) = run(container, command).await?;
@@ -65,9 +70,18 @@ async fn run_to_its_end(
             printed.push_str(&String::from_utf8_lossy(&chunk.map_err(failed)?.into_bytes()));
         }
     }
+    let printed = printed.trim().replace('\n', " | ");
+    if NO_SUCH_PROGRAM.iter().any(|words| printed.starts_with(NOT_BEGUN) && printed.contains(words)) {
+        let advice = "an image may have nothing but its server: name a program that it has, or do another fault";
+        return Err(ClusterError::environment(
+            format!("{doing} {}", container.node),
+            "its image has no such program",
+            advice,
+        ));
+    }
     let code = docker.inspect_exec(&exec).await.map_err(failed)?.exit_code;
     let code = code.ok_or_else(|| {
         ClusterError::environment(format!("{doing} {}", container.node), "the engine does not tell its exit code", "")
     })?;
-    Ok((code, printed.trim().replace('\n', " | ")))
+    Ok((code, printed))
 }
