@@ -131,6 +131,7 @@ fn outside(schema: &Value, place: &str, found: &mut Vec<String>) {
         "description",
         "enum",
         "items",
+        "minItems",
         "properties",
         "required",
         "title",
