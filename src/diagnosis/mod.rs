@@ -75,6 +75,7 @@ pub struct Diagnosis {
     /// The claims that the diagnosis rests on, each with the evidence that shows it.
     pub evidence: Vec<Claim>,
     /// The causes that were considered, also those that were rejected.
+    #[schemars(length(min = 1))]
     pub hypotheses: Vec<Hypothesis>,
     /// The cause.
     pub root_cause: RootCause,

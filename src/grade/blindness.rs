@@ -12,21 +12,37 @@ pub struct Secret {
     pub what: &'static str,
     /// The text.
     pub text: String,
-    /// Whether it is a word that a node may well write by itself, as `stop` is: then only what the cluster did not write
-    /// can leak it.
-    pub common: bool,
+    /// How it is looked for.
+    pub sort: Sort,
 }
 
-/// The first secret that stands in the prompt, as whole words and in any letter case. What the subject itself is spoken of
+/// How a secret is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// Nobody else has it: in any text, also inside a word, such as the name of a container.
+    Unique,
+    /// As whole words.
+    Words,
+    /// As whole words that a node may well write by itself, as `stop` is: only what the cluster did not write can leak it.
+    Common,
+}
+
+/// The first secret that stands in the prompt, in any letter case. What the subject itself is spoken of
 /// with, such as `tikv` or the name of a reading, is no secret. `ours` is the same prompt without what the cluster wrote.
 #[must_use]
 pub fn leak<'a>(prompt: &Prompt, ours: &Prompt, bundle: &Bundle, secrets: &'a [Secret]) -> Option<&'a Secret> {
     let ordinary = ordinary_words(prompt, bundle);
     let [all, ours] = [prompt, ours].map(|prompt| format!(" {} ", words(&prompt.user).join(" ")));
+    let text = prompt.user.to_lowercase();
     secrets.iter().find(|secret| {
-        let text = words(&secret.text).join(" ");
-        let sent = if secret.common { &ours } else { &all };
-        !text.is_empty() && !ordinary.contains(&text) && sent.contains(&format!(" {text} "))
+        let secret_words = words(&secret.text).join(" ");
+        let among = |sent: &str| !ordinary.contains(&secret_words) && sent.contains(&format!(" {secret_words} "));
+        let found = match secret.sort {
+            Sort::Unique => text.contains(&secret.text.to_lowercase()),
+            Sort::Words => among(&all),
+            Sort::Common => among(&ours),
+        };
+        found && !secret_words.is_empty()
     })
 }
 
@@ -54,7 +70,7 @@ mod tests {
 
     fn found(sent: &str, secret: &str) -> bool {
         let prompt = Prompt { system: "You operate pd.".to_owned(), user: sent.to_owned() };
-        let secret = Secret { what: "the scenario's name", text: secret.to_owned(), common: false };
+        let secret = Secret { what: "the scenario's name", text: secret.to_owned(), sort: Sort::Words };
         leak(&prompt, &prompt, &bundle(), &[secret]).is_some()
     }
 
@@ -69,10 +85,23 @@ mod tests {
     #[test]
     fn what_the_cluster_wrote_leaks_no_common_word() {
         let prompt = |user: &str| Prompt { system: String::new(), user: user.to_owned() };
-        let secret = [Secret { what: "the fault's kind", text: "stop".to_owned(), common: true }];
+        let secret = [Secret { what: "the fault's kind", text: "stop".to_owned(), sort: Sort::Common }];
         let (sent, ours) = (prompt("E1 raft: stop the timer"), prompt("E1"));
         assert_eq!(leak(&sent, &ours, &bundle(), &secret), None);
         assert_eq!(leak(&sent, &prompt("they did stop it"), &bundle(), &secret), secret.first());
+    }
+
+    #[test]
+    fn what_is_unique_is_found_inside_a_word() {
+        let prompt = Prompt { system: String::new(), user: "lookup of Operator-Run-4711_pd0_1 failed".to_owned() };
+        let secrets = ["operator-run", "4711", "4712"].map(|text| Secret {
+            what: "the run's id",
+            text: text.to_owned(),
+            sort: Sort::Unique,
+        });
+        assert_eq!(leak(&prompt, &prompt, &bundle(), &secrets), Some(&secrets[0]));
+        assert_eq!(leak(&prompt, &prompt, &bundle(), &secrets[1..]), Some(&secrets[1]));
+        assert_eq!(leak(&prompt, &prompt, &bundle(), &secrets[2..]), None);
     }
 
     #[test]

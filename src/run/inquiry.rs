@@ -3,14 +3,13 @@
 
 use super::error::RunError;
 use super::record::{Baseline, InjectionRecord};
-use crate::cluster::compose::RUN_LABEL;
 use crate::cluster::{FaultKind, Node};
 use crate::diagnosis::aliases::Aliases;
 use crate::diagnosis::evidence::Observations;
 use crate::diagnosis::rules::Rules;
 use crate::diagnosis::{Answer, Bundle, Diagnoser, Diagnosis, Prompt, Question, form};
 use crate::grade::assess;
-use crate::grade::blindness::{Secret, leak};
+use crate::grade::blindness::{Secret, Sort, leak};
 use crate::grade::grounding::Grounding;
 use crate::grade::rubric::{Facts, Grade, Rubric};
 use crate::reading::NodeName;
@@ -99,18 +98,18 @@ impl<'a> Inquiry<'a> {
 /// What a question must not contain.
 pub(super) fn secrets(loaded: &Loaded, run: &str, injections: &[InjectionRecord]) -> Vec<Secret> {
     let scenario = &loaded.scenario;
-    let secret = |what, text: &str| Secret { what, text: text.to_owned(), common: false };
-    let common = |what, text: &str| Secret { common: true, ..secret(what, text) };
+    let secret = |sort, what, text: &str| Secret { what, text: text.to_owned(), sort };
     let mut secrets = vec![
-        secret("the scenario's name", &scenario.name),
-        secret("the scenario's title", &scenario.title),
-        secret("the run's id", run),
-        secret("a container's label", RUN_LABEL),
+        secret(Sort::Words, "the scenario's name", &scenario.name),
+        secret(Sort::Words, "the scenario's title", &scenario.title),
+        secret(Sort::Unique, "the run's id", run),
+        // It begins the names of containers and of their labels, too.
+        secret(Sort::Unique, "this program's name", env!("CARGO_PKG_NAME")),
     ];
-    secrets.extend(scenario.canary.iter().map(|canary| secret("the scenario's canary", canary)));
-    secrets.extend(scenario.tags.iter().map(|tag| common("a tag of the scenario", tag)));
+    secrets.extend(scenario.canary.iter().map(|canary| secret(Sort::Unique, "the scenario's canary", canary)));
+    secrets.extend(scenario.tags.iter().map(|tag| secret(Sort::Common, "a tag of the scenario", tag)));
     let kinds = injections.iter().map(|injection| injection.fault.kind());
-    secrets.extend(kinds.flat_map(words_for).map(|word| common("the fault's kind", &word)));
+    secrets.extend(kinds.flat_map(words_for).map(|word| secret(Sort::Common, "the fault's kind", &word)));
     secrets
 }
 

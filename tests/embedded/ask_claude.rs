@@ -132,6 +132,7 @@ fn outside(schema: &Value, place: &str, found: &mut Vec<String>) {
         "description",
         "enum",
         "items",
+        "minItems",
         "properties",
         "required",
         "title",

@@ -15,8 +15,9 @@ use crate::http::{HttpError, Request};
 /// (etcd: server/embed/config.go, `DefaultListenClientURLs`).
 const CLIENT_PORT: u16 = 2379;
 
-/// The key of the probe, `operator-run/probe`, in Base64. There is never such a key.
-const PROBE_KEY: &str = "b3BlcmF0b3ItcnVuL3Byb2Jl";
+/// The key of the probe, `monitor/probe`, in Base64. There is never such a key. It shows up in the members' logs, so that it
+/// must not say who asks.
+const PROBE_KEY: &str = "bW9uaXRvci9wcm9iZQ==";
 
 /// `POST /v3/maintenance/status`: a member's own view, without asking the others (etcd: api/etcdserverpb/rpc.proto,
 /// `StatusResponse`).

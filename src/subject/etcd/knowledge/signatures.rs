@@ -62,9 +62,22 @@ pub(in crate::subject::etcd) const SIGNATURES: &[Signature] = &[
     Signature {
         role: "etcd",
         category: "process_hang",
+        explanation: "The member's process is paused: it takes connections and does not answer.",
+        signs: &[
+            // Whatever it has logged before.
+            Sign { on: Suspect, reading: "process", expected: OneOf(&["paused"]), weight: 4.0 },
+            Sign { on: Suspect, reading: "status_api", expected: OneOf(&["timed_out"]), weight: 2.0 },
+            Sign { on: Peers, reading: "status_api", expected: OneOf(&["answers"]), weight: 1.0 },
+        ],
+        actions: &["resume_process", "restart_member", "gather_evidence"],
+        impact: QUORUM_HOLDS,
+    },
+    Signature {
+        role: "etcd",
+        category: "process_hang",
         explanation: "The member's process exists, takes connections and does not answer.",
         signs: &[
-            Sign { on: Suspect, reading: "process", expected: OneOf(&["running", "paused"]), weight: 2.0 },
+            Sign { on: Suspect, reading: "process", expected: OneOf(&["running"]), weight: 2.0 },
             Sign { on: Suspect, reading: "status_api", expected: OneOf(&["timed_out"]), weight: 3.0 },
             // It does nothing at all.
             Sign { on: Suspect, reading: "elections_begun", expected: AtMost(0.0), weight: 1.5 },
