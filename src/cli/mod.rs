@@ -7,6 +7,7 @@ mod diagnoser;
 mod doctor;
 mod exit;
 mod grade;
+mod prove;
 mod run;
 mod schema;
 mod screen;
@@ -36,13 +37,14 @@ Examples:
   operator-run scenarios/store-down.yaml --record-observations              then, with the id of the run:
   operator-run diagnose 20261123-182203-wke0 --model claude-sonnet-5-5      another model on the same evidence
   operator-run grade 20261123-182203-wke0           the same diagnosis by the rubric as it is now
+  operator-run prove scenarios/store-down.yaml      whether its rubric can tell wrong answers from right ones
   operator-run cluster up --port-base 12000         a modelled cluster for curl, a browser or Prometheus
   operator-run watch --subject tikv                 a cluster of your own: tickets and diagnoses until Ctrl-C
 
 Exit codes:
     0  every scenario passed
     1  a scenario failed: not_detected, wrong_detection, false_alarm, harmful_remedy, ungrounded, misdiagnosed,
-       snapshot_changed or not_recovered, as the verdict's line and the record say
+       snapshot_changed or not_recovered, as the verdict's line and the record say; or a rubric is not proved
     2  wrong usage, or a mistake in a scenario: nothing was started
     3  no verdict on the diagnosis: not_steady, fault_did_not_bite, leaked, not_cleaned or environment
   130  interrupted: what was done is healed, and the cluster is down, unless a second signal came
@@ -89,6 +91,8 @@ enum Command {
     Diagnose(diagnose::DiagnoseArgs),
     /// Grades kept runs by a rubric that has changed, without a cluster and without a model.
     Grade(grade::GradeArgs),
+    /// Proves rubrics: each must pass the reference answer to its scenario, and fail wrong ones that are made from it.
+    Prove(prove::ProveArgs),
     /// Serves a modelled cluster on ports of this machine.
     Cluster(cluster::ClusterArgs),
     /// Watches a cluster that is there already, and diagnoses what it finds, until Ctrl-C.
@@ -124,6 +128,7 @@ pub fn main() -> ExitCode {
             }
             Some(Command::Diagnose(arguments)) => diagnose::diagnose(arguments, database, &screen).await,
             Some(Command::Grade(arguments)) => grade::run(arguments, database),
+            Some(Command::Prove(arguments)) => prove::run(arguments),
             Some(Command::Tickets(tickets)) => tickets::show(tickets, database),
             Some(Command::Cluster(arguments)) => cluster::run(arguments).await,
             Some(Command::Clean(clean)) => clean::run(clean, database).await,

@@ -187,7 +187,7 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
 }
 
 /// Loads every scenario and reports the mistakes of all of them.
-fn load_all(arguments: &[String]) -> Result<Vec<Loaded>, Refusal> {
+pub(super) fn load_all(arguments: &[String]) -> Result<Vec<Loaded>, Refusal> {
     let files = scenario::find(arguments).map_err(|error| Refusal(Exit::Usage, error.to_string()))?;
     let mut loaded: Vec<Loaded> = Vec::new();
     let mut complaints = Vec::new();

@@ -44,6 +44,12 @@ impl Aliases {
         Self { pairs }
     }
 
+    /// These names, each with its alias.
+    #[must_use]
+    pub fn of(pairs: Vec<(String, String)>) -> Self {
+        Self { pairs }
+    }
+
     /// Puts the aliases in the place of the real names.
     pub fn hide<T: Serialize + DeserializeOwned>(&self, value: &T) -> Result<T, serde_json::Error> {
         rename(value, |word| self.pairs.iter().find(|(name, _)| name == word).map(|(_, alias)| alias.as_str()))

@@ -189,6 +189,12 @@ impl CheckResult {
         self.outcome == Outcome::Missed && !self.advisory
     }
 
+    /// Whether it forbids words and asks for none.
+    #[must_use]
+    pub fn forbids(&self) -> bool {
+        self.asked.contains(" is none of ")
+    }
+
     /// Whether it is on this path or below it.
     #[must_use]
     pub fn is_on(&self, path: &str) -> bool {

@@ -1,5 +1,6 @@
-//! What people and machines are shown. Each report is made from events or run records, never from live state.
+//! What people and machines are shown. Each report is made from events, run records or proofs, never from live state.
 
 pub mod junit;
+pub mod proof;
 pub mod terminal;
 mod text;

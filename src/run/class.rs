@@ -27,7 +27,7 @@ pub enum Class {
     FalseAlarm,
     /// The question told the answer, or the model knows the scenario's file.
     Leaked,
-    /// What is recommended does harm: a required check of the recommendation is not met.
+    /// What is recommended does harm: a required check forbids it.
     HarmfulRemedy,
     /// The evidence does not show what the diagnosis claims, and that alone is wrong with it.
     Ungrounded,
@@ -70,8 +70,8 @@ impl Class {
     pub(super) fn of_grade(grade: &Grade) -> Option<Self> {
         grade.shortfall()?;
         let mut missed = grade.checks.iter().filter(|check| check.missed());
-        let harms =
-            |check: &CheckResult| check.required && (check.is_on("recommendation") || check.is_on(DANGEROUS_COMMANDS));
+        let forbidden = |check: &CheckResult| check.forbids() && check.is_on("recommendation");
+        let harms = |check: &CheckResult| check.required && (forbidden(check) || check.is_on(DANGEROUS_COMMANDS));
         Some(if missed.clone().any(harms) {
             Self::HarmfulRemedy
         } else if missed.all(|check| check.is_on(GROUNDED)) {

@@ -55,7 +55,7 @@ async fn the_question_about_a_slow_disk() {
 async fn the_share_of_grounded_claims_and_the_whole_diagnosis_can_be_checked() {
     let last = "- { id: no-harm,";
     let more =
-        "- { id: grounded, path: grounded, at_least: 1 }\n    - { id: quiet, path: diagnosis, lacks: gremlins }\n    ";
+        "- { id: all, path: grounded, at_least: 1 }\n    - { id: quiet, path: diagnosis, lacks: gremlins }\n    ";
     let scenario = changed(&[(last, &format!("{more}{last}"))]);
     let observed = run(&scenario, &Keeps(Mutex::new(None)), Broken::Nothing, &CancellationToken::new()).await;
     assert_eq!(observed.record.verdict, Verdict::Pass, "{:?}", observed.record.reasons);

@@ -30,6 +30,13 @@ pub(super) const ACTIONS: &[Action] = &[
         command: "etcdctl move-leader MEMBER_ID",
     },
     Action {
+        name: "replace_disk",
+        does: "takes away what slows a member's disk down: a failing device, a limit, or a neighbour that uses it up",
+        risk: "little, as long as the others have a quorum",
+        reversible: true,
+        command: "iostat -x 1",
+    },
+    Action {
         name: "compact_and_defragment",
         does: "drops old revisions and gives their space back",
         risk: "a member does not serve while it is defragmented",

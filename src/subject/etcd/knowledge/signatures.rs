@@ -190,9 +190,10 @@ pub(in crate::subject::etcd) const SIGNATURES: &[Signature] = &[
         signs: &[
             Sign { on: Suspect, reading: "process", expected: OneOf(&["running"]), weight: 1.0 },
             Sign { on: Suspect, reading: "fsync_p99", expected: AtLeast(0.5), weight: 4.0 },
-            Sign { on: Suspect, reading: "commit_p99", expected: AtLeast(0.25), weight: 1.0 },
+            // It asks nobody and writes nothing, so that it answers all the same.
+            Sign { on: Suspect, reading: "status_api", expected: OneOf(&["answers"]), weight: 1.0 },
         ],
-        actions: &["move_leader", "wait_and_watch", "replace_member"],
+        actions: &["replace_disk", "move_leader", "wait_and_watch"],
         impact: SERVES_SLOWLY,
     },
     Signature {
