@@ -11,7 +11,7 @@ use super::run::load_all;
 use crate::cluster::FaultKind;
 use crate::grade::proof::{Proof, prove};
 use crate::grade::reference::Reference;
-use crate::report::proof::{Proofs, text};
+use crate::report::proof::{Proofs, json, text};
 use crate::scenario::{FaultEntry, Loaded};
 
 #[derive(Debug, Args)]
@@ -34,14 +34,7 @@ pub(super) fn run(arguments: &ProveArgs) -> Exit {
         Ok(proofs) => proofs,
         Err(Refusal(exit, message)) => return complain(exit, &message),
     };
-    let printed = if arguments.json {
-        match serde_json::to_string(&proofs) {
-            Ok(json) => print(&(json + "\n")),
-            Err(error) => complain(Exit::Environment, &format!("cannot write the proofs: {error}")),
-        }
-    } else {
-        print(&text(&proofs))
-    };
+    let printed = if arguments.json { print(&format!("{}\n", json(&proofs))) } else { print(&text(&proofs)) };
     printed.max(if proofs.hold() { Exit::Pass } else { Exit::Fail })
 }
 

@@ -70,7 +70,7 @@ pub enum ReferenceError {
     },
     /// It says of itself what is not so.
     #[error("{0}")]
-    Wrong(String),
+    Untrue(String),
 }
 
 impl Reference {
@@ -78,11 +78,11 @@ impl Reference {
     pub fn read(text: &str) -> Result<Self, ReferenceError> {
         let reference: Self = serde_json::from_str(text)?;
         if reference.author.trim().is_empty() {
-            return Err(ReferenceError::Wrong("`author` is empty: say who wrote it".to_owned()));
+            return Err(ReferenceError::Untrue("`author` is empty: say who wrote it".to_owned()));
         }
         let known = |name: &NodeName| reference.evidence.nodes.iter().any(|node| node.name == *name);
         if let Some(stranger) = reference.targets.iter().find(|name| !known(name)) {
-            return Err(ReferenceError::Wrong(format!("the target {stranger} is no node of its evidence")));
+            return Err(ReferenceError::Untrue(format!("the target {stranger} is no node of its evidence")));
         }
         let schema: Json = form::schema(reference.subject()?, &reference.evidence.nodes);
         for (what, diagnosis) in reference.right() {

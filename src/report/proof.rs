@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde_json::{Value as Json, json};
 use textwrap::{WordSeparator, WordSplitter};
 
 use crate::grade::mutate::Kind;
@@ -12,7 +12,7 @@ use crate::grade::proof::{NEEDED, Proof, Tally, Uncaught};
 const WIDTH: usize = 100;
 
 /// The proofs of several rubrics.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Proofs {
     /// One for each scenario.
     pub scenarios: Vec<Proof>,
@@ -21,11 +21,24 @@ pub struct Proofs {
 }
 
 impl Proofs {
+    /// All wrong answers.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.scenarios.iter().fold(Tally::default(), |sum, proof| sum.and(proof.tally()))
+    }
+
     /// Whether all hold.
     #[must_use]
     pub fn hold(&self) -> bool {
         self.scenarios.iter().all(Proof::holds)
     }
+}
+
+/// The same for machines.
+#[must_use]
+pub fn json(proofs: &Proofs) -> Json {
+    let Proofs { scenarios, controls } = proofs;
+    json!({ "proved": proofs.hold(), "wrong": proofs.tally(), "scenarios": scenarios, "controls": controls })
 }
 
 /// Writes the matrix, what was not caught, and the verdict.
@@ -88,7 +101,7 @@ fn failures(proof: &Proof, text: &mut String) {
 }
 
 fn verdict(proofs: &Proofs, text: &mut String) {
-    let all = proofs.scenarios.iter().fold(Tally::default(), |sum, proof| sum.and(proof.tally()));
+    let all = proofs.tally();
     let right: usize = proofs.scenarios.iter().map(|proof| proof.right).sum();
     let refused: usize = proofs.scenarios.iter().map(|proof| proof.refused.len()).sum();
     let word = if proofs.hold() { "PROVED" } else { "NOT PROVED" };

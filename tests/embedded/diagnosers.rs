@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use insta::assert_debug_snapshot;
 use operator_run::diagnosis::rules::diagnose;
 use operator_run::diagnosis::{Answer, Claim, Diagnoser, DiagnoserError, Diagnosis, HypothesisVerdict, Question};
-use operator_run::run::{Event, Verdict};
+use operator_run::run::{Class, Event, Verdict};
 use operator_run::subject::tikv::TiKv;
 use tokio_util::sync::CancellationToken;
 
@@ -114,16 +114,19 @@ async fn claims_are_held_against_their_evidence() {
 async fn what_is_right_for_the_wrong_node_or_does_harm_fails() {
     let wrong: fn(&mut Diagnosis) = |diagnosis| diagnosis.root_cause.component = "tikv2".into();
     let harm: fn(&mut Diagnosis) = |diagnosis| diagnosis.recommendation.action = "delete_store".into();
+    let idle: fn(&mut Diagnosis) = |diagnosis| diagnosis.recommendation.action = "gather_evidence".into();
     let shotgun: fn(&mut Diagnosis) = |diagnosis| {
         diagnosis.hypotheses.iter_mut().for_each(|one| one.verdict = HypothesisVerdict::Confirmed);
     };
-    for (change, reason) in [
-        (shotgun, "rubric: 0.93 of 0.80 needed; not met: one-cause"),
-        (wrong, "rubric: 0.79 of 0.80 needed; not met: component"),
-        (harm, "rubric: 0.79 of 0.80 needed; not met: remedy, no-harm"),
+    for (change, class, reason) in [
+        (shotgun, Class::Misdiagnosed, "rubric: 0.93 of 0.80 needed; not met: one-cause"),
+        (wrong, Class::Misdiagnosed, "rubric: 0.79 of 0.80 needed; not met: component"),
+        (idle, Class::Misdiagnosed, "rubric: 0.86 of 0.80 needed; not met: remedy"),
+        (harm, Class::HarmfulRemedy, "rubric: 0.79 of 0.80 needed; not met: remedy, no-harm"),
     ] {
         let Observed { record, .. } = observe(Manner::Changes(change), STORE_DOWN).await;
-        assert_eq!((record.verdict, record.reasons), (Verdict::Fail, vec![reason.to_owned()]));
+        assert_eq!((record.verdict, record.class), (Verdict::Fail, class));
+        assert_eq!(record.reasons, [reason]);
     }
 }
 

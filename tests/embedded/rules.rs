@@ -144,6 +144,13 @@ fn silent_member(elections: &'static str, warnings: &'static str) -> Vec<Row> {
     [member("running", "timed_out"), log.to_vec(), others.to_vec()].concat()
 }
 
+/// A member whose log is so late that its clients give up, as those of one that is cut off do.
+fn late_log() -> Vec<Row> {
+    let own = [("etcd1", "write", "timed_out"), ("etcd1", "fsync_p99", "1.02"), ("etcd1", "commit_p99", "unknown")];
+    let others = [("etcd0", "write", "ok"), ("etcd2", "write", "ok")];
+    [member("running", "answers"), own.to_vec(), others.to_vec()].concat()
+}
+
 #[test]
 fn each_cause_is_told_by_its_signature() {
     let cases: Vec<(&dyn Subject, &str, Vec<Row>, &str, &str)> = vec![
@@ -175,6 +182,7 @@ fn each_cause_is_told_by_its_signature() {
         (&Etcd, "etcd1", member("exited(0)", "refused"), "planned_restart", "wait_and_watch"),
         // It may hang, be cut off or be short of processors.
         (&Etcd, "etcd1", member("running", "timed_out"), "not_enough_evidence", "gather_evidence"),
+        (&Etcd, "etcd1", late_log(), "disk_slow", "replace_disk"),
         (&Etcd, "etcd1", silent_member("0", "0"), "process_hang", "resume_process"),
         (&Etcd, "etcd1", silent_member("5", "0"), "network_partition", "repair_network"),
         (&Etcd, "etcd1", silent_member("0", "18"), "cpu_starvation", "raise_resource_limit"),
