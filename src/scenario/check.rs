@@ -136,6 +136,10 @@ impl Checker<'_> {
             let message = format!("what must hold for {} cannot have done so within {}", steady.hold, steady.timeout);
             self.say(&["steady".into(), "timeout".into()], message, "");
         }
+        if self.scenario.counterfactual.horizon.is_some_and(|horizon| horizon < monitor.every) {
+            let message = format!("the horizon is over before the first poll, which is after {}", monitor.every);
+            self.say(&["counterfactual".into(), "horizon".into()], message, "");
+        }
         if expect.quiet.is_some_and(|quiet| quiet < monitor.every) {
             let help = "a control must be looked at at least once";
             let message = format!("the quiet time is over before the first poll, which is after {}", monitor.every);
