@@ -143,7 +143,24 @@ impl Text {
         let mut rows = vec![self.row("tried", &head), self.row("", &self.dim(&columns))];
         let is_recommended =
             |trial: &Trial| trial.action == recommendation.action.0 && trial.target == recommendation.target.0;
-        rows.extend(tried.trials.iter().map(|trial| self.trial(trial, is_recommended(trial))));
+        // Where nothing was done, all is as with waiting: one line tells of all that had the same reason.
+        let mut untold: Vec<&str> = Vec::new();
+        for trial in &tried.trials {
+            let reason = trial.not_done.as_deref().filter(|_| !is_recommended(trial));
+            let Some(reason) = reason else {
+                rows.push(self.trial(trial, is_recommended(trial)));
+                continue;
+            };
+            if !untold.contains(&reason) {
+                untold.push(reason);
+            }
+        }
+        for reason in untold {
+            let same =
+                tried.trials.iter().filter(|trial| trial.not_done.as_deref() == Some(reason) && !is_recommended(trial));
+            let what: Vec<String> = same.map(|trial| format!("{} on {}", trial.action, trial.target)).collect();
+            rows.extend(self.prose(&format!("As waiting, since {reason}: {}", what.join(", "))));
+        }
         if let Some(regret) = tried.regret(&recommendation.action.0, &recommendation.target.0) {
             let what = format!("of {} on {}", recommendation.action, recommendation.target);
             rows.push(self.row("regret", &format!("{} {what}", self.bold(&format!("{regret:.2}")))));

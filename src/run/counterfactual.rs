@@ -26,7 +26,7 @@ const SHORTEST: Duration = Duration::from_mins(10);
 const RECOVERIES: u32 = 2;
 /// A copy is looked at when this part of the time has gone by again that it has been followed, and this often at first: so
 /// that no time is off by more than this part.
-const LOOK_AGAIN: u32 = 8;
+const LOOK_AGAIN: u32 = 5;
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 impl Pipeline<'_> {
@@ -66,8 +66,8 @@ impl Pipeline<'_> {
         scenario.counterfactual.horizon.map_or(usual, |Span(horizon)| horizon)
     }
 
-    /// What is tried: the recommendation, the other options, and every action of the subject on the node of the first fault,
-    /// or where that is of another role, on the first node of the role that the action is for.
+    /// What is tried: the recommendation, the other options, and every action of the subject on the node that the first fault
+    /// was done to, or where that is of another role or the fault was done to none, on the first node of the right one.
     fn remedies(&self, diagnosis: &Diagnosis) -> Vec<(&'static Action, String)> {
         let all: Vec<&'static Action> = subject::actions(self.plan.loaded.subject).collect();
         let recommendation = &diagnosis.recommendation;
@@ -85,7 +85,7 @@ impl Pipeline<'_> {
     fn usual_target(&self, action: &str) -> String {
         let (nodes, faulted) = (self.cluster.nodes(), self.record.targets.first());
         let node = match self.plan.loaded.subject.role_of(action) {
-            None => faulted,
+            None => faulted.or_else(|| nodes.first().map(|node| &node.name)),
             Some(role) => {
                 let of_role = || nodes.iter().filter(|node| node.role == role).map(|node| &node.name);
                 of_role().find(|node| Some(*node) == faulted).or_else(|| of_role().next())
@@ -141,11 +141,17 @@ impl Pipeline<'_> {
                 break;
             }
             let look = FIRST_LOOK.max(span_between(began, now) / LOOK_AGAIN);
-            let next = copy.ends.iter().map(|(at, _)| *at).chain([after(now, look), deadline]).min().unwrap_or(deadline);
+            let next =
+                copy.ends.iter().map(|(at, _)| *at).chain([after(now, look), deadline]).min().unwrap_or(deadline);
             clock::sleep(copy.cluster.clock(), span_between(now, next), self.context.cancel).await?;
         }
         let toll = copy.cluster.toll();
-        Ok(outcome(before, toll, span_between(began, copy.cluster.clock().now()), well_since.map(|at| span_between(began, at))))
+        Ok(outcome(
+            before,
+            toll,
+            span_between(began, copy.cluster.clock().now()),
+            well_since.map(|at| span_between(began, at)),
+        ))
     }
 }
 

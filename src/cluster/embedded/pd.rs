@@ -96,7 +96,14 @@ pub(super) struct Leadership {
 impl Leadership {
     /// Nobody leads and nobody ever led.
     pub(super) fn new() -> Self {
-        Self { phase: Phase::Lost { forgets: Duration::ZERO }, key: None, term: 1, quorum_gone: None, leaderless: None, stepped: Duration::ZERO }
+        Self {
+            phase: Phase::Lost { forgets: Duration::ZERO },
+            key: None,
+            term: 1,
+            quorum_gone: None,
+            leaderless: None,
+            stepped: Duration::ZERO,
+        }
     }
 
     /// The leader that serves.

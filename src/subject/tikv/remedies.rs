@@ -187,11 +187,15 @@ impl<'a> Pd<'a> {
         let mut reason = NotDone("the cluster has no PD".to_owned());
         for member in &self.members {
             let path = format!("/pd/api/v1{path}");
-            let request = Request { body: body.clone(), ..Request::new(method.clone(), pd::address(member), path, TIMEOUT) };
+            let request =
+                Request { body: body.clone(), ..Request::new(method.clone(), pd::address(member), path, TIMEOUT) };
             let answer = self.cluster.http().send(&request).await.and_then(|response| response.ok(&request));
             match answer {
                 Ok(()) => return Ok(()),
-                Err(error @ HttpError::Status { status: 400..=499, .. }) => return Err(NotDone(error.to_string())),
+                // PD itself has answered. A follower that finds no leader says 503, or 500 in plain words.
+                Err(HttpError::Status { status: 400..=500, body, .. }) if body.starts_with('"') => {
+                    return Err(NotDone(format!("PD refuses: {}", body.trim_matches('"'))));
+                }
                 Err(error) => reason = NotDone(error.to_string()),
             }
         }
