@@ -48,6 +48,18 @@ fn the_recommended_action_makes_the_cluster_well_before_anything_is_undone() {
 }
 
 #[test]
+fn what_the_recommended_action_has_undone_need_not_be_healed() {
+    let Some(engine) = Engine::find() else { return };
+    let folder = Folder::new();
+    let call = Call::new(&engine, &folder, "scenarios/etcd-leader-paused.yaml").argument("--json");
+    let record = passed(&call.argument("--apply-recommendation").start().end());
+    let applied = record.applied.unwrap();
+    assert_eq!((applied.action.as_str(), applied.refused), ("resume_process", None));
+    assert!(applied.well_after.is_some());
+    folder.assert_nothing_left();
+}
+
+#[test]
 fn two_at_once_pass_with_the_same_database() {
     let Some(engine) = Engine::find() else { return };
     let folder = Folder::new();

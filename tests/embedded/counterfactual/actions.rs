@@ -154,6 +154,8 @@ async fn what_pd_is_told_is_what_it_does() {
     assert_eq!(cluster.missing_effect(&halt).await.unwrap().as_deref(), Some("PD schedules"));
     assert_eq!(read(&cluster, "/config/schedule").await["merge-schedule-limit"], 8);
 
+    // The new leader of PD has heard of each store by then.
+    wait(&cluster, 15.0).await;
     let refused = carry_out(&mut cluster, "unsafe_recover", "tikv2", &[]).await.unwrap_err();
     assert!(refused.starts_with("PD refuses: ") && refused.ends_with("is up and connected"), "{refused}");
 
