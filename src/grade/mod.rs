@@ -1,5 +1,5 @@
-//! Is the diagnosis right? The rubric, the grounding of its claims, whether the question told the answer, and what of it
-//! is kept as a snapshot. And is the rubric right? Its proof.
+//! Is the diagnosis right? The rubric, the grounding of its claims, whether the question told the answer, what its
+//! recommendation would come to, and what of it is kept as a snapshot. And is the rubric right? Its proof.
 //!
 //! It does no IO: it sees values and returns values.
 
@@ -11,6 +11,7 @@ pub mod mutate;
 mod numbers;
 pub mod proof;
 pub mod reference;
+pub mod regret;
 pub mod rubric;
 pub mod stable;
 

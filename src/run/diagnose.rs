@@ -33,6 +33,7 @@ impl Pipeline<'_> {
         let (diagnosis, evidence) = note(&inquiry, answer, self.record, context.events)?;
         self.keep(&evidence, &diagnosis)?;
         self.end(format!("{} claims, {} options", diagnosis.evidence.len(), diagnosis.options.len()));
+        self.try_remedies(&diagnosis).await?;
         self.begin(Phase::Grade);
         context.unless_interrupted(judge::judge(plan, context.judge, self.record)).await??;
         grade(&inquiry, plan, self.record, context.events).await?;
@@ -110,7 +111,7 @@ async fn grade(inquiry: &Inquiry<'_>, plan: &Plan, record: &mut RunRecord, event
     record.grounding = Some(grounding.clone());
     record.grade = Some(grade.clone());
     if plan.extras.with_baseline {
-        record.baseline = inquiry.baseline(&record.targets).await?;
+        record.baseline = inquiry.baseline(record).await?;
     }
     let (baseline, lines) = (record.baseline.clone().map(Box::new), plan.loaded.check_lines.clone());
     events.send(Event::Graded { grade, grounding, lines, baseline });
@@ -138,6 +139,7 @@ pub async fn diagnose_again(
         snapshot: None,
         baseline: None,
         judgements: Vec::new(),
+        applied: None,
         reasons: Vec::new(),
         ..record.clone()
     };

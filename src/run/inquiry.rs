@@ -2,7 +2,7 @@
 //! asked, and its answer graded. It needs no cluster.
 
 use super::error::RunError;
-use super::record::{Baseline, InjectionRecord};
+use super::record::{Baseline, InjectionRecord, RunRecord};
 use crate::cluster::{FaultKind, Node};
 use crate::diagnosis::aliases::Aliases;
 use crate::diagnosis::evidence::Observations;
@@ -12,7 +12,6 @@ use crate::grade::assess;
 use crate::grade::blindness::{Secret, Sort, leak};
 use crate::grade::grounding::Grounding;
 use crate::grade::rubric::{Facts, Grade, Rubric};
-use crate::reading::NodeName;
 use crate::scenario::Loaded;
 
 /// A question as a diagnoser is asked it: under the nodes' other names.
@@ -85,11 +84,12 @@ impl<'a> Inquiry<'a> {
     }
 
     /// What the baseline makes of the same question.
-    pub(super) async fn baseline(&self, targets: &[NodeName]) -> Result<Option<Baseline>, RunError> {
+    pub(super) async fn baseline(&self, record: &RunRecord) -> Result<Option<Baseline>, RunError> {
         let Some(rubric) = &self.loaded.scenario.rubric else { return Ok(None) };
         let rules = Rules::new(self.loaded.subject, "beside the model");
         let diagnosis = self.ask(&rules).await?.diagnosis;
-        let facts = Facts { targets: targets.to_vec(), ..Facts::default() };
+        let (targets, regret) = (record.targets.clone(), record.regret(&diagnosis));
+        let facts = Facts { targets, regret, ..Facts::default() };
         let (grade, grounding) = self.grade(rubric, &diagnosis, &self.evidence()?, facts)?;
         Ok(Some(Baseline { diagnosis, grade, grounding }))
     }

@@ -43,7 +43,7 @@ impl Pipeline<'_> {
     pub(super) async fn observe(&mut self) -> Result<Observation, RunError> {
         let begun = self.now();
         self.context.unless_interrupted(self.cluster.check_environment()).await??;
-        let observation = self.context.unless_interrupted(self.plan.loaded.subject.observe(self.cluster)).await?;
+        let observation = self.context.unless_interrupted(self.plan.loaded.subject.observe(&*self.cluster)).await?;
         self.next_poll = after(begun, self.plan.loaded.scenario.monitor.every.0);
         self.context.events.send(Event::Observed(Box::new(observation.clone())));
         Ok(observation)

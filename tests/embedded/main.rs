@@ -8,6 +8,7 @@ mod bench;
 mod calls;
 mod claude;
 mod compose_files;
+mod counterfactual;
 mod diagnosers;
 mod doctor;
 mod failures;
