@@ -152,7 +152,7 @@ fn ask() -> Result<Choice, Refusal> {
 /// A line for each, and how many there are of each kind.
 fn list(kept: &[KeptSnapshot]) -> String {
     let mut counts = [0; 3];
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for snapshot in kept {
         let states = [
             (snapshot.accepted.is_some(), "accepted"),
@@ -165,10 +165,13 @@ fn list(kept: &[KeptSnapshot]) -> String {
         });
         let words = words.collect::<Vec<_>>().join(", ");
         let line = if snapshot.unreferenced.is_some() { unreferenced_line(snapshot) } else { snapshot.name.clone() };
-        text.extend([format!("{words:<12}  {line}\n")]);
+        lines.push((words, line));
     }
+    let width = lines.iter().map(|(words, _)| words.len()).max().unwrap_or(0);
+    let mut text: Vec<String> = lines.iter().map(|(words, line)| format!("{words:<width$}  {line}")).collect();
     let [accepted, pending, unreferenced] = counts;
-    text + &format!("{accepted} accepted, {pending} pending, {unreferenced} unreferenced\n")
+    text.push(format!("{accepted} accepted, {pending} pending, {unreferenced} unreferenced\n"));
+    text.join("\n")
 }
 
 /// The name of a snapshot that nothing refers to, and why.

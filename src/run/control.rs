@@ -48,20 +48,20 @@ pub struct ControlRecord {
     pub question: Option<QuestionHashes>,
     /// What the diagnoser was shown, under the nodes' real names.
     pub evidence: Option<Bundle>,
-    /// What it said.
+    /// What it said; of false alarms, if there are any.
     pub diagnosis: Option<Diagnosis>,
     /// The same for people, as Markdown.
     pub diagnosis_markdown: Option<String>,
     /// The call to a model; none if none was asked.
     pub exchange: Option<Exchange>,
-    /// How right that is.
+    /// How right that is; none if something was detected: then it is no quiet cluster that was asked about.
     pub said: Option<Said>,
 }
 
 impl ControlRecord {
     fn of(twin: RunRecord, watched: Duration) -> Self {
         let RunRecord { violations, question, evidence, diagnosis, diagnosis_markdown, diagnoser, .. } = twin;
-        let said = diagnosis.as_ref().map(said);
+        let said = diagnosis.as_ref().filter(|_| violations.is_empty()).map(said);
         let (watched, exchange) = (seconds(watched), diagnoser.exchange);
         Self { watched, violations, question, evidence, diagnosis, diagnosis_markdown, exchange, said }
     }

@@ -34,7 +34,7 @@ pub(crate) struct Pipeline<'a> {
     pub(super) first_detection: Option<Observation>,
     /// The last observation.
     pub(super) latest: Option<Observation>,
-    /// The longest time between two polls of the watch.
+    /// The longest time between two polls since the fault, and no less than what the scenario asks for.
     pub(super) widest_gap: Duration,
     /// The open tickets: their numbers by invariant and node.
     pub(super) tickets: BTreeMap<(String, NodeName), i64>,

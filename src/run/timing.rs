@@ -44,9 +44,10 @@ impl fmt::Display for Possible {
 }
 
 impl Pipeline<'_> {
-    /// Takes in that there was a poll.
+    /// Takes in that there was a poll. What it took to do the fault is no gap.
     pub(super) fn note_gap(&mut self, poll: Timestamp) {
-        let gap = self.latest.as_ref().map(|latest| span_between(latest.at, poll));
+        let since = self.latest.as_ref().map(|latest| latest.at).max(self.first_effect());
+        let gap = since.filter(|_| self.first_effect().is_some()).map(|since| span_between(since, poll));
         self.widest_gap = self.widest_gap.max(gap.unwrap_or_default());
     }
 

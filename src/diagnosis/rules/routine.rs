@@ -22,8 +22,12 @@ pub(super) fn look(subject: &dyn Subject, bundle: &Bundle) -> Diagnosis {
         .collect();
     let share = |fits: &[Fit<'_>]| fits.first().map_or(0.0, |fit| fit.share);
     looks.sort_by(|(_, one), (_, other)| share(other).total_cmp(&share(one)));
-    if let Some((suspect, fits, best)) = looks.iter().find_map(|(suspect, fits)| Some((suspect, fits, clear(fits)?))) {
-        return confirmed(subject, bundle, suspect, best, fits);
+    // Nobody has seen anything: then what is as it always was proves no cause, and nothing may speak against it.
+    let shows = |fit: &&Fit<'_>| fit.contradicting.is_empty() && fit.supporting.iter().any(|(row, _)| row.changed());
+    for (suspect, fits) in &looks {
+        if let Some(best) = clear(fits).filter(shows) {
+            return confirmed(subject, bundle, suspect, best, fits);
+        }
     }
     let nearest = looks.first().map_or((&whole, [].as_slice()), |(suspect, fits)| (*suspect, fits.as_slice()));
     let states: Vec<&EvidenceRow> =
