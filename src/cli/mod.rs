@@ -12,6 +12,7 @@ mod run;
 mod schema;
 mod screen;
 mod signals;
+mod snapshots;
 mod tickets;
 mod watch;
 
@@ -40,6 +41,7 @@ Examples:
   operator-run diagnose 20261123-182203-wke0 --model claude-sonnet-5-5      another model on the same evidence
   operator-run grade 20261123-182203-wke0           the same diagnosis by the rubric as it is now
   operator-run prove scenarios/store-down.yaml      whether its rubric can tell wrong answers from right ones
+  operator-run snapshots review                     what waits for a review: accept, reject or skip it
   operator-run cluster up --port-base 12000         a modelled cluster for curl, a browser or Prometheus
   operator-run watch --subject tikv                 a cluster of your own: tickets and diagnoses until Ctrl-C
 
@@ -95,6 +97,8 @@ enum Command {
     Grade(grade::GradeArgs),
     /// Proves rubrics: each must pass the reference answer to its scenario, and fail wrong ones that are made from it.
     Prove(prove::ProveArgs),
+    /// Lists the snapshots: accepted ones, those that wait for a review, and those that no scenario refers to.
+    Snapshots(snapshots::SnapshotsArgs),
     /// Serves a modelled cluster on ports of this machine.
     Cluster(cluster::ClusterArgs),
     /// Watches a cluster that is there already, and diagnoses what it finds, until Ctrl-C.
@@ -131,6 +135,7 @@ pub fn main() -> ExitCode {
             Some(Command::Diagnose(arguments)) => diagnose::diagnose(arguments, database, &screen).await,
             Some(Command::Grade(arguments)) => grade::run(arguments, database),
             Some(Command::Prove(arguments)) => prove::run(arguments),
+            Some(Command::Snapshots(arguments)) => snapshots::run(arguments),
             Some(Command::Tickets(tickets)) => tickets::show(tickets, database),
             Some(Command::Cluster(arguments)) => cluster::run(arguments).await,
             Some(Command::Clean(clean)) => clean::run(clean, database).await,

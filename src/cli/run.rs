@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::clean;
 use super::diagnoser::{DiagnoserArgs, Diagnosers};
 use super::exit::{Exit, Refusal, complain, print};
+use super::snapshots::unreferenced_line;
 use crate::cluster::Backend;
 use crate::diagnosis::Diagnoser;
 use crate::diagnosis::judge::Judge;
@@ -49,6 +50,9 @@ pub(super) struct RunArgs {
     /// fails if the cluster does not get well by it in the time that the scenario has for recovery.
     #[arg(long)]
     apply_recommendation: bool,
+    /// Watches the same cluster without the faults as well, for as long: it must stay quiet, and be diagnosed so.
+    #[arg(long)]
+    with_control: bool,
 
     /// Keeps what was observed in the run record, for `operator-run diagnose`.
     #[arg(long)]
@@ -127,6 +131,7 @@ pub(super) async fn run(
         if records.len() > 1 {
             terminal.summary(&records);
         }
+        exit = exit.max(tell_unreferenced(&terminal, arguments, &prepared.runs));
     }
     exit = exit.max(Exit::after(&records));
     if let Some(file) = &prepared.junit {
@@ -134,6 +139,22 @@ pub(super) async fn run(
     }
     let clean = records.iter().all(|record| record.clean);
     if cancel.is_cancelled() && clean { Exit::Interrupted } else { exit }
+}
+
+/// After the run of a whole folder it is known which snapshots no scenario refers to.
+fn tell_unreferenced(terminal: &Terminal, arguments: &RunArgs, runs: &[Prospect]) -> Exit {
+    if !arguments.scenarios.iter().any(|argument| Path::new(argument).is_dir()) {
+        return Exit::Pass;
+    }
+    let names: Vec<&str> = runs.iter().map(|run| run.plan.loaded.scenario.name.as_str()).collect();
+    match run::kept_snapshots(&arguments.snapshots, &names) {
+        Ok(kept) => {
+            let unreferenced = kept.iter().filter(|snapshot| snapshot.unreferenced.is_some()).map(unreferenced_line);
+            terminal.say(&unreferenced.map(|line| format!("unreferenced snapshot {line}")).collect::<Vec<_>>());
+            Exit::Pass
+        }
+        Err(error) => complain(Exit::Environment, &error.to_string()),
+    }
 }
 
 pub(super) async fn draw(mut terminal: Terminal, mut events: mpsc::UnboundedReceiver<Event>) -> Terminal {
@@ -171,6 +192,7 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
         with_baseline: arguments.with_baseline,
         counterfactual: arguments.counterfactual,
         apply_recommendation: arguments.apply_recommendation,
+        with_control: arguments.with_control,
     };
     let mut runs = Vec::new();
     let mut complaints = Vec::new();

@@ -44,7 +44,7 @@ impl Pipeline<'_> {
     }
 
     /// What was seen around the first violation.
-    async fn gather(&self) -> Result<Observations, RunError> {
+    pub(super) async fn gather(&self) -> Result<Observations, RunError> {
         let (Some(before), Some(at), Some(after)) = (&self.steady, &self.first_detection, &self.latest) else {
             return Err(RunError::NothingObserved);
         };
@@ -60,7 +60,7 @@ impl Pipeline<'_> {
     }
 
     /// Puts the diagnosis on the tickets.
-    fn keep(&self, evidence: &Bundle, diagnosis: &Diagnosis) -> Result<(), RunError> {
+    pub(super) fn keep(&self, evidence: &Bundle, diagnosis: &Diagnosis) -> Result<(), RunError> {
         let (now, store) = (self.now(), self.context.store);
         self.all_tickets.iter().try_for_each(|ticket| {
             Ok(store.write_diagnosis(*ticket, self.context.diagnoser.name(), diagnosis, evidence, now)?)
@@ -73,20 +73,21 @@ impl Pipeline<'_> {
         let header =
             Header { source: &self.record.path, description: &scenario.title, diagnoser: &self.record.diagnoser.name };
         let contents = stable::write(diagnosis, evidence)?;
-        let snapshot = compare(&self.plan.snapshots, &name, &header, &contents)?;
+        let met = self.record.grade.as_ref().is_none_or(Grade::passed);
+        let snapshot = compare(&self.plan.snapshots, &name, &header, &contents, met)?;
         self.record.snapshot = Some(snapshot.clone());
         self.context.events.send(Event::Compared(snapshot));
         Ok(())
     }
 
-    fn move_tickets(&self, state: TicketState) -> Result<(), RunError> {
+    pub(super) fn move_tickets(&self, state: TicketState) -> Result<(), RunError> {
         let now = self.now();
         self.tickets.values().try_for_each(|ticket| Ok(self.context.store.move_ticket(*ticket, state, now)?))
     }
 }
 
 /// Puts an answer and its evidence into the record, and tells of it. What the call has cost is put there whatever it came to.
-fn note(
+pub(super) fn note(
     inquiry: &Inquiry<'_>,
     answer: Result<Answer, RunError>,
     record: &mut RunRecord,
@@ -137,6 +138,7 @@ pub async fn diagnose_again(
         grounding: None,
         grade: None,
         snapshot: None,
+        control: None,
         baseline: None,
         judgements: Vec::new(),
         applied: None,

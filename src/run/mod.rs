@@ -3,6 +3,7 @@
 mod apply;
 mod class;
 mod clean;
+mod control;
 mod counterfactual;
 mod diagnose;
 mod error;
@@ -15,7 +16,9 @@ mod pipeline;
 mod record;
 mod regrade;
 mod snapshot;
+mod snapshot_folder;
 mod target;
+mod timing;
 mod watch;
 
 use std::panic::AssertUnwindSafe;
@@ -34,6 +37,7 @@ use crate::subject::ClusterSpec;
 pub use apply::Applied;
 pub use class::Class;
 pub use clean::{CleanOptions, Cleaned, Outcome, Removed, clean};
+pub use control::{ControlRecord, Said};
 pub use diagnose::diagnose_again;
 pub use error::RunError;
 pub use event::{ChangedReadings, Event, Events};
@@ -45,6 +49,8 @@ pub use record::{
 };
 pub use regrade::grade_again;
 pub use snapshot::{SnapshotError, SnapshotOutcome, SnapshotPolicy, SnapshotStatus, Update};
+pub use snapshot_folder::{KeptSnapshot, kept_snapshots};
+pub use timing::Possible;
 
 use pipeline::Pipeline;
 
@@ -73,6 +79,8 @@ pub struct Extras {
     pub counterfactual: bool,
     /// The recommended action is carried out on the cluster.
     pub apply_recommendation: bool,
+    /// The same cluster is watched without the faults as well.
+    pub with_control: bool,
 }
 
 /// What a run needs of the world around it.
@@ -151,6 +159,10 @@ async fn run_in(plan: &Plan, context: Context<'_>, record: &mut RunRecord) -> Re
     let outcome = guarded(pipeline.phases()).await;
     pipeline.conclude(outcome);
     end_well(&mut pipeline).await;
+    drop(cluster);
+    if plan.extras.with_control {
+        control::add(plan, context, record).await;
+    }
     Ok(())
 }
 
@@ -214,7 +226,14 @@ fn new_record(plan: &Plan, diagnoser: &dyn Diagnoser, run: String) -> RunRecord 
         snapshot: None,
         counterfactual: None,
         applied: None,
-        wall: Wall { run, started: Timestamp::now(), took_ms: 0, phases_ms: std::collections::BTreeMap::new() },
+        control: None,
+        wall: Wall {
+            run,
+            control: None,
+            started: Timestamp::now(),
+            took_ms: 0,
+            phases_ms: std::collections::BTreeMap::new(),
+        },
     }
 }
 

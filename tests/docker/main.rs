@@ -7,6 +7,7 @@
 
 mod bare;
 mod beside;
+mod control;
 mod control_groups;
 mod engine;
 mod environment;

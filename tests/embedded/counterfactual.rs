@@ -69,7 +69,7 @@ impl Diagnoser for Advises {
 }
 
 const TRIED: Extras =
-    Extras { counterfactual: true, keep_observations: false, with_baseline: false, apply_recommendation: false };
+    Extras { counterfactual: true, ..Extras::default() };
 const APPLIED: Extras = Extras { apply_recommendation: true, counterfactual: false, ..TRIED };
 
 fn load(scenario: &str) -> Loaded {
@@ -95,6 +95,6 @@ async fn record(scenario: &str, diagnoser: &dyn Diagnoser, extras: Extras) -> Ru
     let store = Store::open(&folder.path().join(database)).unwrap();
     let (sender, _receiver) = mpsc::unbounded_channel();
     let (events, cancel) = (Events::new(sender), CancellationToken::new());
-    let context = Context { diagnoser, store: &store, events: &events, cancel: &cancel };
+    let context = Context { diagnoser, judge: None, store: &store, events: &events, cancel: &cancel };
     run::run(&Plan { loaded, cluster, snapshots, extras }, context).await
 }

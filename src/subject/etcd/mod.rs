@@ -36,6 +36,7 @@ static MANUAL: Manual = Manual {
     roles: &[Role { name: "etcd", usual: 3, allowed: 3..=3, in_containers: 3, leads: Leads::OneGroup }],
     takes_load: false,
     invariants: invariants::INVARIANTS,
+    onsets: invariants::ONSETS,
     headline: &["status_api"],
     categories: knowledge::CATEGORIES,
     actions: knowledge::ACTIONS,

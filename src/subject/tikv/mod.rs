@@ -53,6 +53,7 @@ static MANUAL: Manual = Manual {
     ],
     takes_load: true,
     invariants: invariants::INVARIANTS,
+    onsets: invariants::ONSETS,
     headline: &["pd_health", "store_state"],
     categories: knowledge::CATEGORIES,
     actions: knowledge::ACTIONS,
