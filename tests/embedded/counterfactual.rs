@@ -69,7 +69,7 @@ impl Diagnoser for Advises {
 }
 
 const TRIED: Extras =
-    Extras { counterfactual: true, ..Extras::default() };
+    Extras { counterfactual: true, keep_observations: false, with_baseline: false, apply_recommendation: false, with_control: false };
 const APPLIED: Extras = Extras { apply_recommendation: true, counterfactual: false, ..TRIED };
 
 fn load(scenario: &str) -> Loaded {
