@@ -74,8 +74,11 @@ pub(super) async fn start(container: &Container<'_>) -> Result<(), ClusterError>
     container.wait_healed("starting again", || not_running(container)).await
 }
 
-/// Lets a paused container go on.
+/// Lets a paused container go on. Of one that is not, older engines say with status 500 that it is not paused.
 pub(super) async fn resume(container: &Container<'_>) -> Result<(), ClusterError> {
+    if state(container).await?.status != Some(ContainerStateStatusEnum::PAUSED) {
+        return Ok(());
+    }
     unless_done(container, container.docker.unpause_container(&container.id).await, "resuming")?;
     let paused = || async {
         let status = state(container).await?.status;
