@@ -122,6 +122,16 @@ pub(super) fn step(model: &mut Model, index: usize, now: Duration) {
         model.stores[index].disk.leaves = None;
         leave(model, index, now);
     }
+    // Leaders that PD has moved to it since go the same way.
+    let store = &model.stores[index];
+    if store.resources.disk_full && store.disk.leaves.is_none() && leads_what_is_written(model, index) {
+        model.stores[index].disk.leaves = Some(now + FIRST_REFUSAL.mul_f64(model.random.f64()));
+    }
+}
+
+/// Whether a store leads a region that clients write.
+fn leads_what_is_written(model: &Model, store: usize) -> bool {
+    model.regions.iter().any(|region| region.active && region.leader_store() == Some(store))
 }
 
 fn look(model: &mut Model, index: usize, now: Duration) {
