@@ -52,7 +52,7 @@ pub const ACTIONS: &[Action] = &[
         name: "free_disk_space",
         does: "gives a node more disk space without touching its data",
         risk: "deleting the wrong files loses data",
-        reversible: false,
+        reversible: true,
         command: "df -h",
     },
     Action {
