@@ -33,6 +33,8 @@ Examples:
   operator-run clean --dry-run                      what runs that were killed have left behind; without it, removes it
   operator-run scenarios/ --record cassettes --max-cost 2 --with-baseline   Claude, its answers kept, 2 USD at most
   operator-run scenarios/ --diagnoser replay --cassettes cassettes          the same answers, without a key
+  operator-run scenarios/store-down.yaml --counterfactual                   what every remedy would come to, on copies
+  operator-run scenarios/etcd-member-down.yaml --apply-recommendation       whether the recommended one really helps
   operator-run scenarios/store-down.yaml --record-observations              then, with the id of the run:
   operator-run diagnose 20261123-182203-wke0 --model claude-sonnet-5-5      another model on the same evidence
   operator-run grade 20261123-182203-wke0           the same diagnosis by the rubric as it is now

@@ -39,6 +39,16 @@ pub(super) struct RunArgs {
     #[arg(long)]
     with_baseline: bool,
 
+    /// Tries the options of the diagnosis and all actions of the subject on copies of the modelled cluster, and shows what
+    /// comes of each; a rubric with a check of the `regret` does so without this.
+    #[arg(long)]
+    counterfactual: bool,
+
+    /// Carries out the recommended action on the cluster before the faults are undone, if it can be undone itself; the run
+    /// fails if the cluster does not get well by it in the time that the scenario has for recovery.
+    #[arg(long)]
+    apply_recommendation: bool,
+
     /// Keeps what was observed in the run record, for `operator-run diagnose`.
     #[arg(long)]
     record_observations: bool,
@@ -147,13 +157,25 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
         Update::resolve(arguments.accept, &variable).map_err(|error| Refusal(Exit::Usage, error.to_string()))?;
     let snapshots = SnapshotPolicy { folder: arguments.snapshots.clone(), update };
     let diagnosers = Diagnosers::new(&arguments.diagnoser, variable)?;
-    let extras = Extras { keep_observations: arguments.record_observations, with_baseline: arguments.with_baseline };
+    let extras = Extras {
+        keep_observations: arguments.record_observations,
+        with_baseline: arguments.with_baseline,
+        counterfactual: arguments.counterfactual,
+        apply_recommendation: arguments.apply_recommendation,
+    };
     let mut runs = Vec::new();
     let mut complaints = Vec::new();
     for loaded in loaded {
         let subject = loaded.subject;
         let backend = backend(arguments.backend, subject)?;
         complaints.extend(loaded.check_backend(backend).err().map(complaint));
+        if arguments.counterfactual && backend != Backend::Embedded {
+            complaints.push(format!(
+                "--counterfactual: {} runs on {backend}, of which there can be no copies: leave the option out, or try the \
+                 recommended action alone by --apply-recommendation",
+                loaded.path.display()
+            ));
+        }
         let cluster = ClusterSpec {
             backend,
             nodes: loaded.scenario.cluster.nodes.clone(),

@@ -7,6 +7,7 @@ pub mod compose;
 pub mod embedded;
 mod fault;
 mod fingerprint;
+mod fork;
 mod load;
 mod signal;
 
@@ -25,6 +26,7 @@ use crate::reading::NodeName;
 
 pub use fault::{Connection, CpuLimits, Direction, Fault, FaultKind, MemoryLimits, Undo};
 pub use fingerprint::Fingerprint;
+pub use fork::{Fork, Toll};
 pub use signal::Signal;
 
 /// Where a cluster runs.
@@ -173,6 +175,17 @@ pub trait Cluster: Send + Sync {
 
     /// Undoes a fault, and returns when its end was seen. Undoing what is undone already is no error.
     async fn heal(&self, undo: &Undo) -> Result<(), ClusterError>;
+
+    /// Adds a node of a role beside those that there are, on a machine of its own, and starts it. Returns its name.
+    fn add_node(&mut self, role: &str) -> Result<NodeName, ClusterError> {
+        let advice = "run the scenario on the backend embedded";
+        Err(ClusterError::environment(format!("adding a {role} node"), "the backend has no machine for it", advice))
+    }
+
+    /// A copy with a future of its own: whatever happens to the one does not touch the other. None if there can be none.
+    fn fork(&self) -> Option<Box<dyn Fork>> {
+        None
+    }
 
     /// How its nodes are, as far as faults change that: taken before and after them, the two are the same.
     async fn fingerprint(&self) -> Result<Fingerprint, ClusterError>;

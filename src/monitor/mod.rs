@@ -51,6 +51,7 @@ struct Watched {
 }
 
 /// The state of the watch.
+#[derive(Debug, Clone)]
 pub struct Monitor {
     invariants: &'static [Invariant],
     nodes: Vec<Node>,
@@ -71,6 +72,11 @@ impl Monitor {
             unreachable: BTreeMap::new(),
             healthy: false,
         }
+    }
+
+    /// Goes on with these nodes. What was known of those that are among them is kept.
+    pub fn watch(&mut self, nodes: &[Node]) {
+        self.nodes = nodes.to_vec();
     }
 
     /// Whether every invariant held on every node at the last poll: none violated, not even within its grace period, none

@@ -2,8 +2,9 @@
 
 use console::Style;
 
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Diagnosis, Recommendation};
 use crate::grade::grounding::Grounding;
+use crate::grade::regret::{Counterfactual, Trial};
 use crate::grade::rubric::{Grade, Outcome};
 use crate::run::{
     Baseline, ChangedReadings, Class, Event, Expectation, RunRecord, SnapshotOutcome, SnapshotStatus, Verdict,
@@ -84,6 +85,7 @@ impl Text {
             Event::NotDiagnosed { reason } => vec![self.row("no cause", &self.bad(reason))],
             Event::Resolved { invariant, node, .. } => vec![self.row("resolved", &format!("{invariant} on {node}"))],
             Event::Diagnosed { diagnosis, .. } => self.diagnosis(diagnosis),
+            Event::Tried { tried, recommendation } => self.tried(tried, recommendation),
             Event::Graded { grade, grounding, lines, baseline } => {
                 let mut rows = self.grade(grade, grounding, lines);
                 rows.extend(baseline.iter().map(|baseline| self.baseline(baseline)));
@@ -131,6 +133,56 @@ impl Text {
         let others: Vec<String> = diagnosis.options.iter().map(|option| option.action.to_string()).collect();
         lines.push(self.row("options", &others.join(", ")));
         lines
+    }
+
+    /// What was tried, the best first, and the regret of what is recommended.
+    fn tried(self, tried: &Counterfactual, recommendation: &Recommendation) -> Vec<String> {
+        let (count, horizon) = (tried.trials.len(), tried.horizon);
+        let head = format!("{count} actions, each on a copy of the cluster that was followed for {horizon:.0} s");
+        let columns = format!("  cost  well after  no leader  not served  {:>11}  action", "lost writes");
+        let mut rows = vec![self.row("tried", &head), self.row("", &self.dim(&columns))];
+        let is_recommended =
+            |trial: &Trial| trial.action == recommendation.action.0 && trial.target == recommendation.target.0;
+        // Where nothing was done, all is as with waiting: one line tells of all that had the same reason.
+        let mut untold: Vec<&str> = Vec::new();
+        for trial in &tried.trials {
+            let reason = trial.not_done.as_deref().filter(|_| !is_recommended(trial));
+            let Some(reason) = reason else {
+                rows.push(self.trial(trial, is_recommended(trial)));
+                continue;
+            };
+            if !untold.contains(&reason) {
+                untold.push(reason);
+            }
+        }
+        for reason in untold {
+            let same =
+                tried.trials.iter().filter(|trial| trial.not_done.as_deref() == Some(reason) && !is_recommended(trial));
+            let what: Vec<String> = same.map(|trial| format!("{} on {}", trial.action, trial.target)).collect();
+            rows.extend(self.prose(&format!("As waiting, since {reason}: {}", what.join(", "))));
+        }
+        if let Some(regret) = tried.regret(&recommendation.action.0, &recommendation.target.0) {
+            let what = format!("of {} on {}", recommendation.action, recommendation.target);
+            rows.push(self.row("regret", &format!("{} {what}", self.bold(&format!("{regret:.2}")))));
+        }
+        rows
+    }
+
+    fn trial(self, trial: &Trial, recommended: bool) -> String {
+        let Trial { action, target, not_done, outcome, cost } = trial;
+        let seconds = |seconds: f64| format!("{seconds:.1} s");
+        let well = outcome.well_after.map_or_else(|| "never".to_owned(), seconds);
+        let lost = if outcome.lost_writes > 0.0 { seconds(outcome.lost_writes) } else { "none".to_owned() };
+        let (leader, served) = (seconds(outcome.without_leader), seconds(outcome.not_served));
+        let what = format!("{action} on {target}");
+        let (mark, what) = if recommended { ("▶", self.bold(&what)) } else { (" ", what) };
+        let note = match not_done {
+            Some(reason) => format!(": nothing done: {reason}"),
+            None if outcome.irreversible => " (cannot be undone)".to_owned(),
+            None => String::new(),
+        };
+        let numbers = format!("{:>5.2}  {well:>10}  {leader:>9}  {served:>10}  {lost:>11}", cost.total);
+        self.row("", &format!("{mark}{numbers}  {what}{}", self.dim(&note)))
     }
 
     fn grade(self, grade: &Grade, grounding: &Grounding, lines: &[usize]) -> Vec<String> {

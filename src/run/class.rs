@@ -27,7 +27,8 @@ pub enum Class {
     FalseAlarm,
     /// The question told the answer, or the model knows the scenario's file.
     Leaked,
-    /// What is recommended does harm: a required check of the recommendation is not met.
+    /// What is recommended does harm: a required check of the recommendation is not met, or it was to be carried out and
+    /// cannot be undone.
     HarmfulRemedy,
     /// The evidence does not show what the diagnosis claims, and that alone is wrong with it.
     Ungrounded,
@@ -35,7 +36,7 @@ pub enum Class {
     Misdiagnosed,
     /// The diagnosis is good, and not as it was accepted.
     SnapshotChanged,
-    /// The cluster did not get well once the faults were undone.
+    /// The cluster did not get well once the faults were undone, or by the recommended action where that was carried out.
     NotRecovered,
     /// Something of the run or of its faults is left.
     NotCleaned,

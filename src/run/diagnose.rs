@@ -31,6 +31,7 @@ impl Pipeline<'_> {
         let (diagnosis, evidence) = note(&inquiry, answer, self.record, context.events)?;
         self.keep(&evidence, &diagnosis)?;
         self.end(format!("{} claims, {} options", diagnosis.evidence.len(), diagnosis.options.len()));
+        self.try_remedies(&diagnosis).await?;
         self.begin(Phase::Grade);
         grade(&inquiry, plan, self.record, context.events).await?;
         self.compare(&diagnosis, &evidence)?;
@@ -101,7 +102,7 @@ async fn grade(inquiry: &Inquiry<'_>, plan: &Plan, record: &mut RunRecord, event
     record.grounding = Some(grounding.clone());
     record.grade = Some(grade.clone());
     if plan.extras.with_baseline {
-        record.baseline = inquiry.baseline(&record.targets).await?;
+        record.baseline = inquiry.baseline(record).await?;
     }
     let (baseline, lines) = (record.baseline.clone().map(Box::new), plan.loaded.check_lines.clone());
     events.send(Event::Graded { grade, grounding, lines, baseline });
@@ -124,6 +125,7 @@ pub async fn diagnose_again(
         question: Some(inquiry.question().hashes()),
         snapshot: None,
         baseline: None,
+        applied: None,
         reasons: Vec::new(),
         ..record.clone()
     };

@@ -6,8 +6,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::record::{Baseline, Expectation, Phase, RunRecord};
 use super::snapshot::SnapshotOutcome;
 use crate::cluster::{Fault, Undo};
-use crate::diagnosis::{Bundle, Diagnosis};
+use crate::diagnosis::{Bundle, Diagnosis, Recommendation};
 use crate::grade::grounding::Grounding;
+use crate::grade::regret::Counterfactual;
 use crate::grade::rubric::Grade;
 use crate::monitor::Violation;
 use crate::reading::{NodeName, Observation, Reading, Value};
@@ -122,6 +123,13 @@ pub enum Event {
         diagnosis: Box<Diagnosis>,
         /// What it rests on.
         evidence: Box<Bundle>,
+    },
+    /// The remedies were tried on copies of the cluster.
+    Tried {
+        /// What came of each.
+        tried: Counterfactual,
+        /// Which of them is recommended.
+        recommendation: Recommendation,
     },
     /// The diagnosis was graded.
     Graded {

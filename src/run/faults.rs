@@ -14,6 +14,7 @@ use crate::clock::{self, after, span_between};
 use crate::cluster::{ClusterError, Fault, FaultKind, Signal, Undo};
 use crate::reading::NodeName;
 use crate::scenario::{FaultEntry, Target, Until};
+use crate::subject::ActingFault;
 
 /// How soon the effect of a fault must show.
 const BITES_WITHIN: Duration = Duration::from_secs(10);
@@ -34,8 +35,9 @@ pub(super) struct ActiveFault {
     journal: i64,
     /// Its place in the record; none until it was done.
     record: Option<usize>,
-    undo: Undo,
-    heal_at: Option<Timestamp>,
+    pub(super) undo: Undo,
+    /// When it ends by itself.
+    pub(super) heal_at: Option<Timestamp>,
     until: Until,
 }
 
@@ -43,6 +45,15 @@ impl Pipeline<'_> {
     /// When the effect of the first fault was seen.
     pub(super) fn first_effect(&self) -> Option<Timestamp> {
         self.record.injections.first().and_then(|injection| injection.bit)
+    }
+
+    /// The faults that act.
+    pub(super) fn acting_faults(&self) -> Vec<ActingFault> {
+        let acting = |active: &ActiveFault| {
+            let fault = self.record.injections[active.record?].fault.clone();
+            Some(ActingFault { fault, undo: active.undo.clone() })
+        };
+        self.active.iter().filter_map(acting).collect()
     }
 
     /// When the next fault is to be done or undone.

@@ -2,7 +2,7 @@
 //! asked, and its answer graded. It needs no cluster.
 
 use super::error::RunError;
-use super::record::{Baseline, InjectionRecord};
+use super::record::{Baseline, InjectionRecord, RunRecord};
 use crate::cluster::compose::RUN_LABEL;
 use crate::cluster::{FaultKind, Node};
 use crate::diagnosis::aliases::Aliases;
@@ -12,7 +12,6 @@ use crate::diagnosis::{Answer, Bundle, Diagnoser, Diagnosis, Prompt, Question, f
 use crate::grade::blindness::{Secret, leak};
 use crate::grade::grounding::{self, Grounding};
 use crate::grade::rubric::{self, Facts, Grade};
-use crate::reading::NodeName;
 use crate::scenario::Loaded;
 
 /// A question as a diagnoser is asked it: under the nodes' other names.
@@ -83,10 +82,11 @@ impl<'a> Inquiry<'a> {
     }
 
     /// What the baseline makes of the same question.
-    pub(super) async fn baseline(&self, targets: &[NodeName]) -> Result<Option<Baseline>, RunError> {
+    pub(super) async fn baseline(&self, record: &RunRecord) -> Result<Option<Baseline>, RunError> {
         let rules = Rules::new(self.loaded.subject, "beside the model");
         let diagnosis = self.ask(&rules).await?.diagnosis;
-        let facts = Facts { targets: targets.to_vec(), ..Facts::default() };
+        let (targets, regret) = (record.targets.clone(), record.regret(&diagnosis));
+        let facts = Facts { targets, regret, ..Facts::default() };
         let graded = self.grade(&diagnosis, &self.evidence()?, facts)?;
         Ok(graded.map(|(grade, grounding)| Baseline { diagnosis, grade, grounding }))
     }

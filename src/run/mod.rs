@@ -1,7 +1,9 @@
 //! One scenario through its phases, and many in turn. What happens goes out as events; what came of it is the record.
 
+mod apply;
 mod class;
 mod clean;
+mod counterfactual;
 mod diagnose;
 mod error;
 mod event;
@@ -22,12 +24,12 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::Cluster;
 use crate::diagnosis::Diagnoser;
 use crate::scenario::Loaded;
 use crate::store::Store;
 use crate::subject::ClusterSpec;
 
+pub use apply::Applied;
 pub use class::Class;
 pub use clean::{CleanOptions, Cleaned, Outcome, Removed, clean};
 pub use diagnose::diagnose_again;
@@ -58,11 +60,16 @@ pub struct Plan {
 
 /// What is done beyond what it takes for a verdict.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Extras {
     /// What was observed is kept in the record, so that it can be diagnosed again.
     pub keep_observations: bool,
     /// The baseline is graded as well.
     pub with_baseline: bool,
+    /// The remedies are tried on copies of the cluster, also if no check asks for the regret.
+    pub counterfactual: bool,
+    /// The recommended action is carried out on the cluster.
+    pub apply_recommendation: bool,
 }
 
 /// What a run needs of the world around it.
@@ -133,12 +140,12 @@ async fn run_in(plan: &Plan, context: Context<'_>, record: &mut RunRecord) -> Re
         diagnoser: record.diagnoser.label.clone(),
         headline: plan.loaded.subject.manual().headline,
     });
-    let cluster = plan.loaded.subject.cluster(&plan.cluster, &id)?;
+    let mut cluster = plan.loaded.subject.cluster(&plan.cluster, &id)?;
     record.clean = false;
-    let mut pipeline = Pipeline::new(plan, context, cluster.as_ref(), record);
+    let mut pipeline = Pipeline::new(plan, context, cluster.as_mut(), record);
     let outcome = guarded(pipeline.phases()).await;
     pipeline.conclude(outcome);
-    end_well(&mut pipeline, cluster.as_ref()).await;
+    end_well(&mut pipeline).await;
     Ok(())
 }
 
@@ -149,13 +156,13 @@ async fn guarded(work: impl Future<Output = Result<(), RunError>>) -> Result<(),
 }
 
 /// Heals what is not healed and takes the cluster down. What goes wrong here is added to what went wrong before.
-async fn end_well(pipeline: &mut Pipeline<'_>, cluster: &dyn Cluster) {
+async fn end_well(pipeline: &mut Pipeline<'_>) {
     let mut healed = guarded(pipeline.heal_all()).await;
     if healed.is_ok() {
         healed = guarded(pipeline.audit()).await;
     }
     pipeline.begin(Phase::Down);
-    let down = guarded(async { Ok(cluster.down().await?) }).await;
+    let down = guarded(async { Ok(pipeline.cluster.down().await?) }).await;
     if down.is_ok() {
         pipeline.end("nothing left behind".to_owned());
     }
@@ -199,6 +206,8 @@ fn new_record(plan: &Plan, diagnoser: &dyn Diagnoser, run: String) -> RunRecord 
         grade: None,
         baseline: None,
         snapshot: None,
+        counterfactual: None,
+        applied: None,
         wall: Wall { run, started: Timestamp::now(), took_ms: 0, phases_ms: std::collections::BTreeMap::new() },
     }
 }

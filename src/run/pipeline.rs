@@ -24,7 +24,7 @@ use crate::subject::Finding;
 pub(crate) struct Pipeline<'a> {
     pub(super) plan: &'a Plan,
     pub(super) context: Context<'a>,
-    pub(super) cluster: &'a dyn Cluster,
+    pub(super) cluster: &'a mut dyn Cluster,
     pub(super) record: &'a mut RunRecord,
     pub(super) monitor: Monitor,
     pub(super) next_poll: Timestamp,
@@ -58,17 +58,17 @@ impl<'a> Pipeline<'a> {
     pub(super) fn new(
         plan: &'a Plan,
         context: Context<'a>,
-        cluster: &'a dyn Cluster,
+        cluster: &'a mut dyn Cluster,
         record: &'a mut RunRecord,
     ) -> Self {
         record.nodes = cluster.nodes().to_vec();
         Self {
             plan,
             context,
-            cluster,
             monitor: Monitor::new(plan.loaded.subject.manual().invariants, &record.nodes),
             record,
             next_poll: cluster.clock().now(),
+            cluster,
             steady: None,
             first_detection: None,
             latest: None,
@@ -95,12 +95,13 @@ impl<'a> Pipeline<'a> {
         let kinds: Vec<&FaultKind> = acts.iter().map(|(kind, _)| kind).collect();
         self.context.unless_interrupted(self.cluster.check_means(&kinds)).await??;
         self.cluster.up(self.context.cancel).await?;
-        self.plan.loaded.subject.prepare(self.cluster, &self.plan.cluster, self.context.cancel).await?;
+        self.plan.loaded.subject.prepare(&*self.cluster, &self.plan.cluster, self.context.cancel).await?;
         self.end(format!("{} nodes healthy", self.record.nodes.len()));
         self.reach_steady().await?;
         let detected = self.detect().await?;
         if detected && self.plan.loaded.scenario.rubric.is_some() {
             self.diagnose_and_grade().await?;
+            self.apply_recommendation().await?;
         }
         self.recover().await
     }
@@ -133,7 +134,7 @@ impl<'a> Pipeline<'a> {
     }
 
     /// What does not hold in the last observation, in words; where nothing is violated, what would have to be known.
-    fn what_does_not_hold(&self) -> String {
+    pub(super) fn what_does_not_hold(&self) -> String {
         let Some(latest) = &self.latest else { return "nothing was observed".to_owned() };
         let (mut violated, mut unknown) = (Vec::new(), Vec::new());
         for invariant in self.plan.loaded.subject.manual().invariants {
@@ -273,6 +274,11 @@ impl<'a> Pipeline<'a> {
         // Before what recovery has to say: this happened first.
         self.record.reasons.splice(0..0, reasons);
         Class::of_detection(&self.record.violations, missing, late)
+    }
+
+    /// Why the run does not pass, if that is why.
+    pub(super) fn note_class(&mut self, class: Option<Class>) {
+        self.classes.extend(class);
     }
 
     /// Makes the run an error; the first decides of which class.

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::apply::Applied;
 use super::class::Class;
 use super::snapshot::SnapshotOutcome;
 use crate::cluster::{Fault, Node};
 use crate::diagnosis::evidence::Observations;
-use crate::diagnosis::{Bundle, Diagnoser, Diagnosis, Exchange, QuestionHashes};
+use crate::diagnosis::{Bundle, Diagnoser, Diagnosis, Exchange, QuestionHashes, Recommendation};
 use crate::grade::grounding::Grounding;
+use crate::grade::regret::Counterfactual;
 use crate::grade::rubric::{Facts, Grade};
 use crate::reading::NodeName;
 use crate::subject::ClusterSpec;
@@ -59,6 +61,8 @@ pub enum Phase {
     Diagnose,
     /// It is graded.
     Grade,
+    /// What it recommends is carried out, if that was asked for, and the cluster is waited for to be well by it.
+    Apply,
     /// The faults are undone, and the cluster is waited for to be well.
     Recover,
     /// The cluster is taken down.
@@ -75,6 +79,7 @@ impl Phase {
             Self::Detect => "detect",
             Self::Diagnose => "diagnose",
             Self::Grade => "grade",
+            Self::Apply => "apply",
             Self::Recover => "recover",
             Self::Down => "down",
         }
@@ -243,11 +248,23 @@ pub struct RunRecord {
     pub baseline: Option<Baseline>,
     /// How it compares with its snapshot.
     pub snapshot: Option<SnapshotOutcome>,
+    /// What came of each remedy on a copy of the cluster, if they were tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counterfactual: Option<Counterfactual>,
+    /// What became of the recommended action on the cluster itself, if it was to be carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Applied>,
     /// What differs between two runs that are the same otherwise.
     pub wall: Wall,
 }
 
 impl RunRecord {
+    /// The regret of what a diagnosis recommends, if that was tried.
+    pub(super) fn regret(&self, diagnosis: &Diagnosis) -> Option<f64> {
+        let Recommendation { action, target, .. } = &diagnosis.recommendation;
+        self.counterfactual.as_ref()?.regret(&action.0, &target.0)
+    }
+
     /// What a rubric may ask for beside the diagnosis, but for how its claims are grounded.
     pub(super) fn facts(&self) -> Facts {
         let call = self.diagnoser.exchange.as_ref();
@@ -257,6 +274,7 @@ impl RunRecord {
             targets: self.targets.clone(),
             cost: call.and_then(|exchange| exchange.cost_usd),
             latency: call.map(seconds),
+            regret: self.diagnosis.as_ref().and_then(|diagnosis| self.regret(diagnosis)),
             ..Facts::default()
         }
     }

@@ -1,5 +1,6 @@
 //! A run that is graded once more, by a rubric that has changed since: without its cluster and without a model.
 
+use super::apply::Applied;
 use super::class::Class;
 use super::error::RunError;
 use super::fail_as_error;
@@ -34,13 +35,15 @@ pub fn grade_again(loaded: &Loaded, record: &RunRecord) -> Result<RunRecord, Run
     Ok(again)
 }
 
-/// The class that comes first in the run: of detection, of the new grade, of the snapshot, of recovery.
+/// The class that comes first in the run: of detection, of the new grade, of the snapshot, of the recommended
+/// action, of recovery.
 fn class(record: &RunRecord, grade: Option<Class>, passed: bool) -> Class {
     let snapshot = record.snapshot.as_ref().and_then(Class::of_snapshot);
+    let applied = record.applied.as_ref().and_then(Applied::class);
     match record.class {
         _ if passed => Class::Passed,
         detection @ (Class::NotDetected | Class::WrongDetection | Class::FalseAlarm) => detection,
         // What is left when neither the grade nor the snapshot is why.
-        _ => grade.or(snapshot).unwrap_or(Class::NotRecovered),
+        _ => grade.or(snapshot).or(applied).unwrap_or(Class::NotRecovered),
     }
 }

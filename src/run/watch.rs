@@ -42,7 +42,7 @@ impl Pipeline<'_> {
     /// Observes the cluster without the watch: for the time before it.
     pub(super) async fn observe(&mut self) -> Result<Observation, RunError> {
         let begun = self.now();
-        let observation = self.context.unless_interrupted(self.plan.loaded.subject.observe(self.cluster)).await?;
+        let observation = self.context.unless_interrupted(self.plan.loaded.subject.observe(&*self.cluster)).await?;
         self.next_poll = after(begun, self.plan.loaded.scenario.monitor.every.0);
         self.context.events.send(Event::Observed(Box::new(observation.clone())));
         Ok(observation)

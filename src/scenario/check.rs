@@ -12,7 +12,7 @@ use super::mistake::Mistake;
 use super::model::Scenario;
 use super::tree::{Node as Part, Step, Tree};
 use super::{Check, Rubric, Scalar, TARGET, find_subject};
-use crate::cluster::{LoadSpec, Node};
+use crate::cluster::{Backend, LoadSpec, Node};
 use crate::diagnosis::form;
 use crate::grade::rubric::{BY_VERDICT, CALIBRATION, COST, GROUNDED, LATENCY, REGRET, WHOLE};
 use crate::subject::{self, CLUSTER, Subject, UNREACHABLE};
@@ -135,6 +135,19 @@ impl Checker<'_> {
         if steady.hold > steady.timeout {
             let message = format!("what must hold for {} cannot have done so within {}", steady.hold, steady.timeout);
             self.say(&["steady".into(), "timeout".into()], message, "");
+        }
+        let horizon: [Step<'_>; 2] = ["counterfactual".into(), "horizon".into()];
+        match self.scenario.counterfactual.horizon {
+            Some(_) if !self.subject.manual().backends.contains(&Backend::Embedded) => {
+                let message =
+                    format!("of a cluster of {} there can be no copies to try remedies on", self.subject.name());
+                self.say(&horizon, message, "remove it");
+            }
+            Some(span) if span < monitor.every => {
+                let message = format!("the horizon is over before the first poll, which is after {}", monitor.every);
+                self.say(&horizon, message, "");
+            }
+            _ => {}
         }
         if expect.quiet.is_some_and(|quiet| quiet < monitor.every) {
             let help = "a control must be looked at at least once";

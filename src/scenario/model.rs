@@ -91,6 +91,9 @@ pub struct Scenario {
     /// When the cluster must be well again.
     #[serde(default)]
     pub recover: Recover,
+    /// How the remedies are tried on copies of the cluster, if a check asks for the `regret`.
+    #[serde(default)]
+    pub counterfactual: CounterfactualPart,
 }
 
 /// The cluster that a scenario wants.
@@ -213,6 +216,15 @@ impl Default for Recover {
     fn default() -> Self {
         Self { within: seconds(120) }
     }
+}
+
+/// How the remedies are tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct CounterfactualPart {
+    /// How long each copy is followed; twice as long as the cluster may take to recover if nothing is said, and at least ten
+    /// minutes.
+    pub horizon: Option<Span>,
 }
 
 fn seconds(seconds: u64) -> Span {

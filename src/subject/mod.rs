@@ -4,6 +4,7 @@
 mod common;
 pub mod etcd;
 mod prometheus;
+mod remedy;
 pub mod tikv;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::reading::{NodeName, Observation, Unit, Value};
 use crate::units::Size;
 
 pub use common::{ACTIONS, CATEGORIES, TOOLS, actions, categories, tools};
+pub use remedy::{ActingFault, Done, NotDone, Remedy};
 
 /// The node that a reading or an invariant is about when it is about no single one.
 pub const CLUSTER: &str = "cluster";
@@ -268,6 +270,19 @@ pub trait Subject: Send + Sync {
 
     /// Reads everything once. What can't be read is in the observation as unknown.
     async fn observe(&self, cluster: &dyn Cluster) -> Observation;
+
+    /// The role of the nodes that one of its actions is done to, or `cluster` if it is done to no single one; none if it can
+    /// be done to any node.
+    fn role_of(&self, _action: &str) -> Option<&'static str> {
+        None
+    }
+
+    /// Carries out one of its actions on a cluster, as its operator would. On the wrong node or against another fault it
+    /// does what it would do there.
+    async fn carry_out(&self, cluster: &mut dyn Cluster, remedy: &Remedy<'_>) -> Result<Done, NotDone> {
+        let unknown = || NotDone(format!("nothing is known of how to carry out {}", remedy.action));
+        remedy.carry_out_common(cluster).await.unwrap_or_else(|| Err(unknown()))
+    }
 
     /// Its name in scenarios.
     fn name(&self) -> &'static str {

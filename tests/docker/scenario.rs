@@ -2,7 +2,7 @@
 
 use operator_run::cluster::FaultKind;
 use operator_run::reading::NodeName;
-use operator_run::run::{Expectation, RunRecord, SnapshotStatus, Verdict};
+use operator_run::run::{Expectation, Phase, RunRecord, SnapshotStatus, Verdict};
 
 use super::engine::{Engine, docker, left_of, remove_all_of, say};
 use super::program::{Call, Ended, Folder, SCENARIO};
@@ -26,6 +26,36 @@ fn passes_and_leaves_nothing_behind() {
     assert_eq!(record.snapshot.unwrap().status, SnapshotStatus::Same);
 
     assert_eq!(folder.only_run().faults, 1);
+    folder.assert_nothing_left();
+}
+
+#[test]
+fn the_recommended_action_makes_the_cluster_well_before_anything_is_undone() {
+    let Some(engine) = Engine::find() else { return };
+    let folder = Folder::new();
+    let call = Call::new(&engine, &folder, SCENARIO).argument("--json").argument("--apply-recommendation");
+    let ended = call.start().end();
+    let record = passed(&ended);
+    let applied = record.applied.as_ref().unwrap();
+    assert_eq!((applied.action.as_str(), applied.refused.as_deref()), ("restart_member", None));
+    assert_eq!(applied.target, only_target(&record).0);
+    assert!(applied.well_after.is_some_and(|after| after > 0.0), "{applied:?}");
+    let apply = record.phases.iter().find(|phase| phase.phase == Phase::Apply).unwrap();
+    let [violation] = record.violations.as_slice() else { panic!("not one violation:\n{ended}") };
+    assert!(violation.resolved.is_some_and(|resolved| resolved <= apply.ended), "{violation:?}");
+    assert!(record.injections[0].healed.is_some_and(|healed| healed >= apply.ended), "{:?}", record.injections);
+    folder.assert_nothing_left();
+}
+
+#[test]
+fn what_the_recommended_action_has_undone_need_not_be_healed() {
+    let Some(engine) = Engine::find() else { return };
+    let folder = Folder::new();
+    let call = Call::new(&engine, &folder, "scenarios/etcd-leader-paused.yaml").argument("--json");
+    let record = passed(&call.argument("--apply-recommendation").start().end());
+    let applied = record.applied.unwrap();
+    assert_eq!((applied.action.as_str(), applied.refused), ("resume_process", None));
+    assert!(applied.well_after.is_some());
     folder.assert_nothing_left();
 }
 

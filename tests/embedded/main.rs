@@ -7,6 +7,7 @@ mod ask_claude;
 mod bench;
 mod claude;
 mod compose_files;
+mod counterfactual;
 mod diagnosers;
 mod doctor;
 mod failures;

@@ -55,7 +55,12 @@ pub(super) fn inject(model: &mut Model, fault: &Fault) -> Result<(), ClusterErro
         FaultKind::Stop => model.terminate(place),
         FaultKind::Pause | FaultKind::Freeze => model.pause(place),
         FaultKind::Restart => {
-            model.terminate(place);
+            // One that does not act is killed when it has been waited for in vain.
+            if model.process(place).acts() {
+                model.terminate(place);
+            } else {
+                model.kill(place, 128 + 9);
+            }
             model.ongoing.restarting.push(place);
         }
         FaultKind::Flap { up, down, count } => {

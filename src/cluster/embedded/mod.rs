@@ -49,7 +49,7 @@ pub use self::load::ClientSecond;
 use self::model::{Model, Place, STEP};
 use self::pd::Phase;
 use self::region::Region;
-use super::{Cluster, ClusterError, Fault, Fingerprint, LoadSpec, LogLine, Node, ProcessState, Undo};
+use super::{Cluster, ClusterError, Fault, Fingerprint, Fork, LoadSpec, LogLine, Node, ProcessState, Toll, Undo};
 use crate::clock::{self, Clock, Interrupted};
 use crate::http::{Http, HttpError, Request, Response};
 use crate::reading::NodeName;
@@ -279,6 +279,17 @@ impl Cluster for EmbeddedCluster {
         faults::heal(&mut self.model(), undo)
     }
 
+    fn add_node(&mut self, role: &str) -> Result<NodeName, ClusterError> {
+        match role {
+            "tikv" => Ok(self.add_store()),
+            _ => Err(ClusterError::environment(format!("adding a {role} node"), "the model adds stores only", "")),
+        }
+    }
+
+    fn fork(&self) -> Option<Box<dyn Fork>> {
+        Some(Box::new(Self::fork(self)))
+    }
+
     async fn fingerprint(&self) -> Result<Fingerprint, ClusterError> {
         Ok(faults::fingerprint(&self.model(), &self.nodes))
     }
@@ -295,5 +306,23 @@ impl Cluster for EmbeddedCluster {
             }
         }
         Ok(())
+    }
+}
+
+impl Fork for EmbeddedCluster {
+    fn toll(&self) -> Toll {
+        let model = self.model();
+        let mean = |spans: Vec<Duration>| {
+            let count = u32::try_from(spans.len()).unwrap_or(u32::MAX).max(1);
+            spans.into_iter().sum::<Duration>() / count
+        };
+        let without_leader = model.live_regions().map(|region| region.harm.without_leader(model.now)).collect();
+        let used = model.live_regions().filter(|region| region.active);
+        Toll {
+            without_leader: mean(without_leader),
+            without_placement: model.leadership.without_leader(),
+            lost_writes: mean(used.map(|region| region.harm.lost_writes()).collect()),
+            ..model.load.toll()
+        }
     }
 }

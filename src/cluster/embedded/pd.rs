@@ -88,17 +88,32 @@ pub(super) struct Leadership {
     pub(super) term: u64,
     /// When the leader will find that it has lost its quorum.
     quorum_gone: Option<Duration>,
+    /// How long nobody led that served, since somebody first did, up to `stepped`.
+    leaderless: Option<Duration>,
+    stepped: Duration,
 }
 
 impl Leadership {
     /// Nobody leads and nobody ever led.
     pub(super) fn new() -> Self {
-        Self { phase: Phase::Lost { forgets: Duration::ZERO }, key: None, term: 1, quorum_gone: None }
+        Self {
+            phase: Phase::Lost { forgets: Duration::ZERO },
+            key: None,
+            term: 1,
+            quorum_gone: None,
+            leaderless: None,
+            stepped: Duration::ZERO,
+        }
     }
 
     /// The leader that serves.
     pub(super) fn leader(&self) -> Option<usize> {
         if let Phase::Serving { leader, .. } = self.phase { Some(leader) } else { None }
+    }
+
+    /// How long nobody led that served, since somebody first did.
+    pub(super) fn without_leader(&self) -> Duration {
+        self.leaderless.unwrap_or_default()
     }
 
     /// Whether a follower still sends its requests to a leader that is dead.
@@ -182,6 +197,7 @@ impl Leadership {
 
     /// Moves on to `now`, by at most one turn.
     pub(super) fn step(&mut self, now: Duration, members: &[Member], random: &mut Rng) -> Option<Turn> {
+        self.count_leaderless(now);
         let quorum = has_quorum(members, now);
         match self.phase {
             Phase::Lost { .. } if quorum => {
@@ -218,6 +234,16 @@ impl Leadership {
             _ => {}
         }
         None
+    }
+
+    fn count_leaderless(&mut self, now: Duration) {
+        let span = now.saturating_sub(std::mem::replace(&mut self.stepped, now));
+        let serves = self.leader().is_some();
+        match &mut self.leaderless {
+            Some(leaderless) if !serves => *leaderless += span,
+            None if serves => self.leaderless = Some(Duration::ZERO),
+            _ => {}
+        }
     }
 
     fn elect(&mut self, at: Duration, now: Duration, members: &[Member], random: &mut Rng) -> Option<Turn> {

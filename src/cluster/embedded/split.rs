@@ -32,6 +32,12 @@ pub(super) fn split_at(model: &mut Model, keys: &[String], now: Duration) -> Vec
     model.regions[known..].iter().map(|region| region.id).collect()
 }
 
+/// The key in the middle of the records of a region, where its leader splits it if it is left to choose; none if it has no
+/// two records.
+pub(super) fn middle(model: &Model, index: usize) -> Vec<String> {
+    model.load.middle(&model.regions[index]).into_iter().collect()
+}
+
 /// The leader of a region splits it.
 pub(super) fn carry_out(model: &mut Model, index: usize, keys: &[String], now: Duration) {
     let ids = &mut model.ids;

@@ -6,12 +6,13 @@ mod invariants;
 mod knowledge;
 mod observe;
 mod prometheus;
+mod remedies;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{ClusterSpec, Leads, Manual, Role, Subject};
+use super::{ClusterSpec, Done, Leads, Manual, NotDone, Remedy, Role, Subject};
 use crate::cluster::compose::{ComposeCluster, Disks, Project};
 use crate::cluster::{Backend, Cluster, ClusterError};
 use crate::reading::Observation;
@@ -56,5 +57,9 @@ impl Subject for Etcd {
 
     async fn observe(&self, cluster: &dyn Cluster) -> Observation {
         observe::observe(cluster).await
+    }
+
+    async fn carry_out(&self, cluster: &mut dyn Cluster, remedy: &Remedy<'_>) -> Result<Done, NotDone> {
+        remedies::carry_out(cluster, remedy).await
     }
 }

@@ -10,6 +10,7 @@ mod observe;
 mod pd;
 mod prepare;
 mod prometheus;
+mod remedies;
 mod scheduling;
 mod stores;
 mod traffic;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{ClusterSpec, Leads, Manual, Role, Subject};
+use super::{ClusterSpec, Done, Leads, Manual, NotDone, Remedy, Role, Subject};
 use crate::cluster::compose::{Addition, ComposeCluster, Project};
 use crate::cluster::embedded::{EmbeddedCluster, Topology};
 use crate::cluster::{Backend, Cluster, ClusterError, Distribution, LoadSpec};
@@ -117,5 +118,13 @@ impl Subject for TiKv {
 
     async fn observe(&self, cluster: &dyn Cluster) -> Observation {
         observe::observe(cluster).await
+    }
+
+    fn role_of(&self, action: &str) -> Option<&'static str> {
+        remedies::role_of(action)
+    }
+
+    async fn carry_out(&self, cluster: &mut dyn Cluster, remedy: &Remedy<'_>) -> Result<Done, NotDone> {
+        remedies::carry_out(cluster, remedy).await
     }
 }

@@ -180,11 +180,15 @@ pub(super) fn create(model: &mut Model, call: &Call) -> Reply {
             let index = index()?;
             let keys: Vec<String> =
                 fields.get("keys").and_then(Value::as_array).into_iter().flatten().filter_map(hex_key).collect();
+            let (policy, keys) = match fields.get("policy").and_then(Value::as_str) {
+                Some("scan" | "approximate") if keys.is_empty() => ("SCAN", split::middle(model, index)),
+                _ => ("USEKEY", keys),
+            };
             if keys.is_empty() {
                 return Err(refusal(400, "invalid split keys"));
             }
             let brief =
-                format!("split: region {} use policy USEKEY and keys [{}]", model.regions[index].id, keys.join(" "));
+                format!("split: region {} use policy {policy} and keys [{}]", model.regions[index].id, keys.join(" "));
             let steps = vec![Step::Split { keys }];
             Order { desc: "admin-split-region", brief, region: index, kind: Kind::ADMIN.and(Kind::SPLIT), steps }
         }

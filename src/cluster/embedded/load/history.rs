@@ -67,6 +67,9 @@ impl Second {
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
     pub(super) rows: VecDeque<ClientSecond>,
+    /// How many operations succeeded and failed since the beginning.
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
 }
 
 impl History {
@@ -89,6 +92,9 @@ impl History {
     }
 
     fn push(&mut self, row: ClientSecond) {
+        let failed = row.errors.values().sum();
+        self.succeeded += row.ops.saturating_sub(failed);
+        self.failed += failed;
         if self.rows.len() == KEPT_ROWS {
             self.rows.pop_front();
         }

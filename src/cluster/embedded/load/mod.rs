@@ -27,9 +27,10 @@ use self::client::{Client, Done, Wanted};
 use self::flow::{RegionFlow, StoreFlow};
 use self::history::{Completed, History, Second};
 use self::report::Report;
+use super::layout;
 use super::model::Model;
 use super::region::Region;
-use crate::cluster::LoadSpec;
+use crate::cluster::{LoadSpec, Toll};
 
 /// The values of a client that writes one record, in bytes (the fault of fixtures/recordings/hot-region.jsonl: 1 kB).
 const HOT_VALUE: u32 = 1_000;
@@ -119,6 +120,12 @@ impl Load {
         self.history.rows.iter().cloned().collect()
     }
 
+    /// What the first client has suffered.
+    pub(super) fn toll(&self) -> Toll {
+        let wanted = self.clients.first().map_or(0, |client| client.spec.rate);
+        Toll { succeeded: self.history.succeeded, failed: self.history.failed, wanted, ..Toll::default() }
+    }
+
     /// A further client begins to write one key, so often a second: the first of the table that is not below this one.
     /// Returns its number.
     pub(super) fn start_writer(&mut self, key: &str, rate: u32) -> usize {
@@ -140,6 +147,16 @@ impl Load {
     pub(super) fn stop_client(&mut self, client: usize) {
         self.stale = true;
         self.clients[client].stopped = true;
+    }
+
+    /// The key in the middle of the records that a region has of the clients' table; none if there are not two.
+    pub(super) fn middle(&self, region: &Region) -> Option<String> {
+        let records = f64::from(self.clients.first()?.spec.records);
+        let from = keys::first_record(&region.start_key, records);
+        let to = if region.end_key.is_empty() { records } else { keys::first_record(&region.end_key, records) };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the number of a record")]
+        let middle = f64::midpoint(from, to) as usize;
+        (to - from >= 2.0).then(|| layout::record_key(middle))
     }
 
     /// The part of all keys that a region has, as far as the clients' table goes.

@@ -1,0 +1,100 @@
+//! What would come of each remedy: tried on copies of the modelled cluster, and on the cluster itself.
+
+mod actions;
+mod applied;
+mod facts;
+mod table;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use operator_run::cluster::Backend;
+use operator_run::diagnosis::rules::diagnose;
+use operator_run::diagnosis::{ActionOption, Answer, Diagnoser, DiagnoserError, Question};
+use operator_run::reading::NodeName;
+use operator_run::run::{self, Context, Events, Extras, Plan, RunRecord, SnapshotPolicy, Update};
+use operator_run::scenario::{self, LoadPart, Loaded};
+use operator_run::store::Store;
+use operator_run::subject::tikv::TiKv;
+use operator_run::subject::{CLUSTER, ClusterSpec};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// To which node something is done.
+#[derive(Debug, Clone, Copy)]
+enum On {
+    /// The one that the ticket is about.
+    Suspect,
+    /// Another one of its role.
+    Peer,
+    Cluster,
+}
+
+/// Answers as the baseline does, but weighs these actions; the first of them is recommended.
+struct Advises(Vec<(&'static str, On)>);
+
+#[async_trait]
+impl Diagnoser for Advises {
+    fn name(&self) -> &'static str {
+        "test"
+    }
+
+    fn label(&self) -> String {
+        "a test".to_owned()
+    }
+
+    async fn diagnose(&self, question: &Question<'_>) -> Result<Answer, DiagnoserError> {
+        let mut diagnosis = diagnose(&TiKv, question.bundle);
+        let suspect = question.bundle.suspect().cloned().unwrap_or_else(|| CLUSTER.into());
+        let role =
+            |name: &NodeName| question.bundle.nodes.iter().find(|node| node.name == *name).map(|node| &node.role);
+        let peer = question.bundle.nodes.iter().find(|node| node.name != suspect && Some(&node.role) == role(&suspect));
+        let option = |(action, on): &(&str, On)| ActionOption {
+            action: (*action).into(),
+            target: match on {
+                On::Suspect => suspect.as_str().into(),
+                On::Peer => peer.map_or(CLUSTER, |node| node.name.as_str()).into(),
+                On::Cluster => CLUSTER.into(),
+            },
+            benefit: String::new(),
+            risk: String::new(),
+            reversible: true,
+        };
+        diagnosis.options = self.0.iter().map(option).collect();
+        diagnosis.recommendation.action = diagnosis.options[0].action.clone();
+        diagnosis.recommendation.target = diagnosis.options[0].target.clone();
+        Ok(Answer { diagnosis, exchange: None })
+    }
+}
+
+const TRIED: Extras =
+    Extras { counterfactual: true, keep_observations: false, with_baseline: false, apply_recommendation: false };
+const APPLIED: Extras = Extras { apply_recommendation: true, counterfactual: false, ..TRIED };
+
+fn load(scenario: &str) -> Loaded {
+    scenario::parse(Path::new("s.yaml"), scenario).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The text of a scenario of the project.
+fn file(name: &str) -> String {
+    let path = format!("{}/scenarios/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// Runs a scenario.
+async fn record(scenario: &str, diagnoser: &dyn Diagnoser, extras: Extras) -> RunRecord {
+    static DATABASES: AtomicU32 = AtomicU32::new(0);
+    let folder = tempfile::tempdir().unwrap();
+    let loaded = load(scenario);
+    let part = loaded.scenario.cluster.clone();
+    let load = part.load.map(LoadPart::spec);
+    let cluster = ClusterSpec { backend: Backend::Embedded, nodes: part.nodes, seed: part.seed, load, disk: part.disk };
+    let snapshots = SnapshotPolicy { folder: folder.path().join("snapshots"), update: Update::Accept };
+    let database = format!("{}.db", DATABASES.fetch_add(1, Ordering::Relaxed));
+    let store = Store::open(&folder.path().join(database)).unwrap();
+    let (sender, _receiver) = mpsc::unbounded_channel();
+    let (events, cancel) = (Events::new(sender), CancellationToken::new());
+    let context = Context { diagnoser, store: &store, events: &events, cancel: &cancel };
+    run::run(&Plan { loaded, cluster, snapshots, extras }, context).await
+}
