@@ -68,8 +68,13 @@ impl Diagnoser for Advises {
     }
 }
 
-const TRIED: Extras =
-    Extras { counterfactual: true, keep_observations: false, with_baseline: false, apply_recommendation: false, with_control: false };
+const TRIED: Extras = Extras {
+    counterfactual: true,
+    keep_observations: false,
+    with_baseline: false,
+    apply_recommendation: false,
+    with_control: false,
+};
 const APPLIED: Extras = Extras { apply_recommendation: true, counterfactual: false, ..TRIED };
 
 fn load(scenario: &str) -> Loaded {
