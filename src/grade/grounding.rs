@@ -108,14 +108,14 @@ fn elsewhere<'b>(claim: &Claim, bundle: &'b Bundle) -> Option<&'b str> {
         (Some(row), _) => (&row.node, row.values().map(ToString::to_string).join(" ")),
         (None, log) => log.map(|log| (&log.node, log.text.clone()))?,
     };
-    let names = |text: &str, node: &str| {
+    let mentions = |text: &str, node: &str| {
         text.split(|letter: char| !letter.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case(node))
     };
     let node = bundle.nodes.iter().find(|node| node.name == *about)?.name.as_str();
-    let mut named =
-        bundle.nodes.iter().map(|node| node.name.as_str()).filter(|node| names(&claim.claim, node)).peekable();
-    named.peek()?;
-    named.all(|other| other != node && !names(&text, other)).then_some(node)
+    let nodes = bundle.nodes.iter().map(|node| node.name.as_str());
+    let mut claimed = nodes.filter(|node| mentions(&claim.claim, node)).peekable();
+    claimed.peek()?;
+    claimed.all(|other| other != node && !mentions(&text, other)).then_some(node)
 }
 
 #[cfg(test)]

@@ -5,8 +5,6 @@ const POINTS: usize = 160;
 /// Seconds.
 const FIRST: f64 = 10e-6;
 const STEP: f64 = 1.12;
-/// The logarithm of odds that are still a number.
-const GREATEST: f64 = 700.0;
 
 /// A log-logistic distribution: its logarithm has the bell of a logistic one, and its tail is as heavy as those of the
 /// recorded latencies.
@@ -47,21 +45,15 @@ impl Spread {
         if weight <= 0.0 {
             return;
         }
-        // The odds that a time is longer fall by the same factor from each point to the next. Where they are beyond any
-        // number, as at the first points of a narrow bell, no time is shorter.
+        // The odds that a time is longer fall by the same factor from each point to the next. At the first points of a
+        // narrow bell they are beyond any number: no time is shorter.
         let fall = bell.slope * STEP.ln();
-        let first = bell.slope * (bell.median / FIRST).ln();
-        let beyond = ((first - GREATEST) / fall).ceil().max(0.0);
-        let (mut odds, factor) = ((first - beyond * fall).exp(), (-fall).exp());
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a count of points, capped by them"
-        )]
-        let beyond = beyond.min(POINTS as f64) as usize;
-        for below in &mut self.below[beyond..] {
+        let mut logarithm = bell.slope * (bell.median / FIRST).ln();
+        let (mut odds, factor) = (logarithm.exp(), (-fall).exp());
+        for below in &mut self.below {
             *below += weight / (1.0 + odds);
-            odds *= factor;
+            logarithm -= fall;
+            odds = if odds.is_finite() { odds * factor } else { logarithm.exp() };
         }
         self.weight += weight;
     }
