@@ -63,7 +63,7 @@ async fn experiment() -> Result<Duration, Box<dyn std::error::Error>> {
     let diagnoser = Rules::new(loaded.subject, "in a benchmark");
     let (sender, _receiver) = mpsc::unbounded_channel();
     let (events, cancel) = (Events::new(sender), CancellationToken::new());
-    let context = Context { diagnoser: &diagnoser, store: &store, events: &events, cancel: &cancel };
+    let context = Context { diagnoser: &diagnoser, judge: None, store: &store, events: &events, cancel: &cancel };
     let mut took = [Duration::ZERO; 2];
     for (counterfactual, took) in [false, true].into_iter().zip(&mut took) {
         let extras = Extras { counterfactual, ..Extras::default() };

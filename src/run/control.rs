@@ -142,6 +142,7 @@ pub(super) async fn add(plan: &Plan, context: Context<'_>, record: &mut RunRecor
     if of_twin.verdict == Verdict::Error {
         (record.verdict, record.class) = (Verdict::Error, of_twin.class);
         record.reasons.extend(of_twin.reasons.iter().map(|reason| format!("control: {reason}")));
+        return no_control("not finished");
     }
     let control = ControlRecord::of(of_twin, spans.watched);
     record.reasons.extend(control.reasons());

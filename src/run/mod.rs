@@ -161,7 +161,8 @@ async fn run_in(plan: &Plan, context: Context<'_>, record: &mut RunRecord) -> Re
     end_well(&mut pipeline).await;
     drop(cluster);
     if plan.extras.with_control {
-        control::add(plan, context, record).await;
+        // On the heap, or every future that runs a scenario would have room for two.
+        Box::pin(control::add(plan, context, record)).await;
     }
     Ok(())
 }

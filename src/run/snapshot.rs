@@ -113,22 +113,21 @@ impl SnapshotOutcome {
     }
 
     /// Why the run does not pass for it, with what to do; none if it may. A drift is told apart from a wrong diagnosis:
-    /// where the rubric is not met there is nothing to accept.
+    /// where the rubric is not met that is why, and no more is said than that nothing was accepted.
     pub(super) fn reason(&self, rubric_met: bool) -> Option<String> {
+        let path = &self.path;
+        if !rubric_met {
+            return self.refused.then(|| format!("snapshot {path} is not accepted: the rubric is not met"));
+        }
         let what = match self.status {
             SnapshotStatus::Same | SnapshotStatus::Accepted => return None,
             SnapshotStatus::New => "is new",
             SnapshotStatus::Different => "differs",
         };
-        let path = &self.path;
-        Some(if rubric_met {
-            format!(
-                "snapshot {path} {what}, and the rubric is met: a drift is no wrong diagnosis; review it by `operator-run \
-                 snapshots review` or `cargo insta review`, or accept it by --accept"
-            )
-        } else {
-            format!("snapshot {path} {what}, and is not accepted as long as the rubric is not met")
-        })
+        Some(format!(
+            "snapshot {path} {what}, and the rubric is met: a drift is no wrong diagnosis; review it by `operator-run \
+             snapshots review` or `cargo insta review`, or accept it by --accept"
+        ))
     }
 }
 

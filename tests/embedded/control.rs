@@ -178,6 +178,7 @@ async fn what_breaks_in_the_twin_is_an_error_of_the_run() {
             (broken != Broken::TwinDown, [well, twin].concat().iter().map(ToString::to_string).collect()),
             "{broken:?}"
         );
+        assert_eq!(record.control, None, "{broken:?}: it was not watched to its end");
         assert!(record.grade.is_some_and(|grade| grade.passed()), "what the run itself came to is kept");
     }
 }
