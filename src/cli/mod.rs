@@ -11,6 +11,7 @@ mod run;
 mod schema;
 mod screen;
 mod signals;
+mod snapshots;
 mod tickets;
 mod watch;
 
@@ -36,6 +37,7 @@ Examples:
   operator-run scenarios/store-down.yaml --record-observations              then, with the id of the run:
   operator-run diagnose 20261123-182203-wke0 --model claude-sonnet-5-5      another model on the same evidence
   operator-run grade 20261123-182203-wke0           the same diagnosis by the rubric as it is now
+  operator-run snapshots review                     what waits for a review: accept, reject or skip it
   operator-run cluster up --port-base 12000         a modelled cluster for curl, a browser or Prometheus
   operator-run watch --subject tikv                 a cluster of your own: tickets and diagnoses until Ctrl-C
 
@@ -89,6 +91,8 @@ enum Command {
     Diagnose(diagnose::DiagnoseArgs),
     /// Grades kept runs by a rubric that has changed, without a cluster and without a model.
     Grade(grade::GradeArgs),
+    /// Lists the snapshots: accepted ones, those that wait for a review, and those that no scenario refers to.
+    Snapshots(snapshots::SnapshotsArgs),
     /// Serves a modelled cluster on ports of this machine.
     Cluster(cluster::ClusterArgs),
     /// Watches a cluster that is there already, and diagnoses what it finds, until Ctrl-C.
@@ -124,6 +128,7 @@ pub fn main() -> ExitCode {
             }
             Some(Command::Diagnose(arguments)) => diagnose::diagnose(arguments, database, &screen).await,
             Some(Command::Grade(arguments)) => grade::run(arguments, database),
+            Some(Command::Snapshots(arguments)) => snapshots::run(arguments),
             Some(Command::Tickets(tickets)) => tickets::show(tickets, database),
             Some(Command::Cluster(arguments)) => cluster::run(arguments).await,
             Some(Command::Clean(clean)) => clean::run(clean, database).await,

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::clean;
 use super::diagnoser::{DiagnoserArgs, Diagnosers};
 use super::exit::{Exit, Refusal, complain, print};
+use super::snapshots::unreferenced_line;
 use crate::cluster::Backend;
 use crate::diagnosis::Diagnoser;
 use crate::report::junit;
@@ -38,6 +39,10 @@ pub(super) struct RunArgs {
     /// Grades the baseline `rules` on the same evidence as well.
     #[arg(long)]
     with_baseline: bool,
+
+    /// Watches the same cluster without the faults as well, for as long: it must stay quiet, and be diagnosed so.
+    #[arg(long)]
+    with_control: bool,
 
     /// Keeps what was observed in the run record, for `operator-run diagnose`.
     #[arg(long)]
@@ -108,6 +113,7 @@ pub(super) async fn run(
         if records.len() > 1 {
             terminal.summary(&records);
         }
+        exit = exit.max(tell_unreferenced(&terminal, arguments, &prepared.runs));
     }
     exit = exit.max(Exit::after(&records));
     if let Some(file) = &prepared.junit {
@@ -115,6 +121,22 @@ pub(super) async fn run(
     }
     let clean = records.iter().all(|record| record.clean);
     if cancel.is_cancelled() && clean { Exit::Interrupted } else { exit }
+}
+
+/// After the run of a whole folder it is known which snapshots no scenario refers to.
+fn tell_unreferenced(terminal: &Terminal, arguments: &RunArgs, runs: &[(Plan, Box<dyn Diagnoser>)]) -> Exit {
+    if !arguments.scenarios.iter().any(|argument| Path::new(argument).is_dir()) {
+        return Exit::Pass;
+    }
+    let names: Vec<&str> = runs.iter().map(|(plan, _)| plan.loaded.scenario.name.as_str()).collect();
+    match run::kept_snapshots(&arguments.snapshots, &names) {
+        Ok(kept) => {
+            let unreferenced = kept.iter().filter(|snapshot| snapshot.unreferenced.is_some()).map(unreferenced_line);
+            terminal.say(&unreferenced.map(|line| format!("unreferenced snapshot {line}")).collect::<Vec<_>>());
+            Exit::Pass
+        }
+        Err(error) => complain(Exit::Environment, &error.to_string()),
+    }
 }
 
 pub(super) async fn draw(mut terminal: Terminal, mut events: mpsc::UnboundedReceiver<Event>) -> Terminal {
@@ -147,7 +169,11 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
         Update::resolve(arguments.accept, &variable).map_err(|error| Refusal(Exit::Usage, error.to_string()))?;
     let snapshots = SnapshotPolicy { folder: arguments.snapshots.clone(), update };
     let diagnosers = Diagnosers::new(&arguments.diagnoser, variable)?;
-    let extras = Extras { keep_observations: arguments.record_observations, with_baseline: arguments.with_baseline };
+    let extras = Extras {
+        keep_observations: arguments.record_observations,
+        with_baseline: arguments.with_baseline,
+        with_control: arguments.with_control,
+    };
     let mut runs = Vec::new();
     let mut complaints = Vec::new();
     for loaded in loaded {
@@ -176,7 +202,7 @@ fn prepare(arguments: &RunArgs, database: &Path) -> Result<Prepared, Refusal> {
 }
 
 /// Loads every scenario and reports the mistakes of all of them.
-fn load_all(arguments: &[String]) -> Result<Vec<Loaded>, Refusal> {
+pub(super) fn load_all(arguments: &[String]) -> Result<Vec<Loaded>, Refusal> {
     let files = scenario::find(arguments).map_err(|error| Refusal(Exit::Usage, error.to_string()))?;
     let mut loaded: Vec<Loaded> = Vec::new();
     let mut complaints = Vec::new();

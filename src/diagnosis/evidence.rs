@@ -36,7 +36,7 @@ pub struct TicketFacts {
 
 impl From<&Violation> for TicketFacts {
     fn from(violation: &Violation) -> Self {
-        let Violation { invariant, demands, node, because } = violation.clone();
+        let Violation { invariant, demands, node, because, .. } = violation.clone();
         Self { invariant, demands, node, because }
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! It sees the evidence bundle that a model is sent, and nothing of the scenario.
 
+mod routine;
+
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
@@ -63,22 +65,34 @@ struct Fit<'a> {
 /// Diagnoses from the evidence alone.
 #[must_use]
 pub fn diagnose(subject: &dyn Subject, bundle: &Bundle) -> Diagnosis {
-    let suspect = bundle.suspect().cloned().unwrap_or_else(|| CLUSTER.into());
-    let role = role(bundle, &suspect);
-    let signatures =
-        subject.manual().signatures.iter().filter(|signature| role.is_none_or(|role| signature.role == role));
-    let mut fits: Vec<Fit<'_>> = signatures.map(|signature| fit(signature, bundle, &suspect)).collect();
+    let Some(suspect) = bundle.suspect() else { return routine::look(subject, bundle) };
+    let role = role(bundle, suspect);
+    let fits = ranked(subject, bundle, suspect, |signature| role.is_none_or(|role| signature.role == role));
+    match clear(&fits) {
+        Some(best) => confirmed(subject, bundle, suspect, best, &fits),
+        None => undecided(subject, bundle, suspect, &fits),
+    }
+}
+
+/// How well each cause fits, the best first. A cause may show in more than one way: the one that fits best speaks for it.
+fn ranked<'a>(
+    subject: &dyn Subject,
+    bundle: &'a Bundle,
+    suspect: &NodeName,
+    wanted: impl Fn(&Signature) -> bool,
+) -> Vec<Fit<'a>> {
+    let signatures = subject.manual().signatures.iter().filter(|signature| wanted(signature));
+    let mut fits: Vec<Fit<'_>> = signatures.map(|signature| fit(signature, bundle, suspect)).collect();
     fits.sort_by(|one, other| other.share.total_cmp(&one.share));
-    // A cause may show in more than one way: the one that fits best speaks for it.
     let mut seen = BTreeSet::new();
     fits.retain(|fit| seen.insert(fit.signature.category));
-    let runner_up = fits.iter().skip(1).map(|fit| fit.share).next().unwrap_or(0.0);
-    match fits.first() {
-        Some(best) if best.share >= ENOUGH && best.share - runner_up >= AHEAD => {
-            confirmed(subject, bundle, &suspect, best, &fits)
-        }
-        _ => undecided(subject, bundle, &suspect, &fits),
-    }
+    fits
+}
+
+/// The cause that fits well enough, and far better than the next.
+fn clear<'f, 'a>(fits: &'f [Fit<'a>]) -> Option<&'f Fit<'a>> {
+    let runner_up = fits.get(1).map_or(0.0, |fit| fit.share);
+    fits.first().filter(|best| best.share >= ENOUGH && best.share - runner_up >= AHEAD)
 }
 
 fn fit<'a>(signature: &'static Signature, bundle: &'a Bundle, suspect: &NodeName) -> Fit<'a> {

@@ -27,6 +27,8 @@ pub struct Violation {
     pub node: NodeName,
     /// What was seen.
     pub because: String,
+    /// When it was first seen, its grace before the detection.
+    pub since: Timestamp,
 }
 
 /// What a poll has changed.
@@ -143,7 +145,7 @@ impl Watched {
                 }
                 self.fired = true;
                 let (invariant, demands) = (invariant.to_owned(), demands.to_owned());
-                Some(Change::Violated(Violation { invariant, demands, node, because }))
+                Some(Change::Violated(Violation { invariant, demands, node, because, since }))
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::run::{RunRecord, Verdict};
+use crate::run::{ControlRecord, RunRecord, Verdict};
 
 /// Writes runs as one test suite, one case a scenario.
 pub fn write(records: &[RunRecord]) -> Result<String, quick_junit::SerializeError> {
@@ -36,10 +36,25 @@ fn case(record: &RunRecord) -> TestCase {
     };
     let mut case = TestCase::new(&record.scenario, status);
     case.set_classname(&record.subject).set_time(Duration::from_millis(record.wall.took_ms));
-    if let Some(markdown) = &record.diagnosis_markdown {
+    let control = record.control.as_ref();
+    if let Some(control) = control {
+        case.add_property(("control", words(control).as_str()));
+    }
+    let of_control = control.and_then(|control| control.diagnosis_markdown.as_ref());
+    let of_control = of_control.map(|markdown| format!("\nWithout the fault:\n\n{markdown}"));
+    let markdown: String = record.diagnosis_markdown.clone().into_iter().chain(of_control).collect();
+    if !markdown.is_empty() {
         case.set_system_out(markdown);
     }
     case
+}
+
+/// What became of the same cluster without the faults, in a few words.
+fn words(control: &ControlRecord) -> String {
+    let alarms = control.violations.len();
+    let quiet = if alarms == 0 { "quiet".to_owned() } else { format!("{alarms} false alarms") };
+    let said = control.diagnosis.as_ref().map_or("not diagnosed", |diagnosis| &diagnosis.root_cause.category.0);
+    format!("{quiet}; {said}")
 }
 
 fn not_passed(mut status: TestCaseStatus, kind: &str, reasons: &str) -> TestCaseStatus {

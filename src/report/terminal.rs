@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::detection;
 use super::text::Text;
 use crate::reading::Observation;
 use crate::run::{Event, RunRecord};
@@ -85,8 +86,14 @@ impl Terminal {
             }
         }
         let counts: Vec<String> = counts.into_iter().map(|(word, count)| format!("{count} {word}")).collect();
+        lines.extend(detection::lines(records));
         lines.push(format!("{} scenarios: {}", records.len(), counts.join(", ")));
         self.print(&lines);
+    }
+
+    /// Shows lines of a caller.
+    pub fn say(&self, lines: &[String]) {
+        self.print(lines);
     }
 
     /// Removes what goes on now from the screen.

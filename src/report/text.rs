@@ -6,7 +6,8 @@ use crate::diagnosis::Diagnosis;
 use crate::grade::grounding::Grounding;
 use crate::grade::rubric::{Grade, Outcome};
 use crate::run::{
-    Baseline, ChangedReadings, Class, Event, Expectation, RunRecord, SnapshotOutcome, SnapshotStatus, Verdict,
+    Baseline, ChangedReadings, Class, ControlRecord, Event, Expectation, Possible, RunRecord, Said, SnapshotOutcome,
+    SnapshotStatus, Verdict,
 };
 
 /// The width of the column with the name of what happened.
@@ -61,10 +62,12 @@ impl Text {
             Event::Injected { fault, target } => {
                 vec![self.row("fault", &format!("{} ({target})", self.bold(&fault.to_string())))]
             }
-            Event::Detected { violation, after_fault, faults, expectation, changed } => {
+            Event::Detected { violation, after_fault, possible, faults, expectation, changed } => {
                 let fault = if *faults > 1 { "the first fault" } else { "the fault" };
-                let when =
-                    after_fault.map_or("without a fault".to_owned(), |after| format!("{after:.1} s after {fault}"));
+                let bounds =
+                    possible.as_ref().map(|possible| self.possible(possible, *after_fault)).unwrap_or_default();
+                let when = after_fault
+                    .map_or("without a fault".to_owned(), |after| format!("{after:.1} s after {fault}{bounds}"));
                 let what = format!("{} on {}", violation.invariant, violation.node);
                 let what = match expectation {
                     Expectation::Expected => self.good(&what),
@@ -90,6 +93,8 @@ impl Text {
                 rows
             }
             Event::Compared(snapshot) => self.snapshot(snapshot),
+            Event::Controlled(control) => self.control(control),
+            Event::NoControl { reason } => vec![self.row("control", reason)],
             Event::Healed(undo) => vec![self.row("healed", &undo.to_string())],
             Event::Ended(record) => self.ended(record),
         }
@@ -104,6 +109,13 @@ impl Text {
             .into_iter()
             .map(|line| self.row("", &line))
             .collect()
+    }
+
+    /// When a violation can be detected at all, and whether this one came later.
+    fn possible(self, possible: &Possible, after_fault: Option<f64>) -> String {
+        let late = after_fault.is_some_and(|after| possible.is_late(after));
+        let late = if late { self.bad(": later than possible") } else { String::new() };
+        format!(" (physically {possible}{late})")
     }
 
     fn changed(self, changed: &ChangedReadings) -> Vec<String> {
@@ -173,8 +185,31 @@ impl Text {
         self.row("baseline", &format!("rules: {score:.2} of {needed:.2} needed, {grounded:.0} % grounded: {end}"))
     }
 
+    /// What became of the same cluster without the faults.
+    fn control(self, control: &ControlRecord) -> Vec<String> {
+        let quiet = match control.violations.len() {
+            0 => format!("quiet for {:.1} s without the fault", control.watched),
+            count => self.bad(&format!("{count} false alarms in {:.1} s without the fault", control.watched)),
+        };
+        let said = control.diagnosis.as_ref().map_or("it was not diagnosed".to_owned(), |diagnosis| {
+            let cause = &diagnosis.root_cause;
+            format!("{} on {} (confidence {:.2})", cause.category, cause.component, diagnosis.confidence)
+        });
+        let said = match control.said {
+            Some(Said::Wrong) => self.bad(&said),
+            Some(Said::Undecided) => format!("{said}: half right"),
+            Some(Said::NoFault) | None => said,
+        };
+        let alarms = control
+            .violations
+            .iter()
+            .map(|one| self.row("", &format!("{} on {}, {}", one.invariant, one.node, one.because)));
+        std::iter::once(self.row("control", &format!("{quiet}; {said}"))).chain(alarms).collect()
+    }
+
     fn snapshot(self, snapshot: &SnapshotOutcome) -> Vec<String> {
         let status = match snapshot.status {
+            _ if snapshot.refused => self.bad(&format!("not accepted, since the rubric is not met: {}", snapshot.path)),
             SnapshotStatus::Same => "as accepted".to_owned(),
             SnapshotStatus::Accepted => format!("accepted: {}", snapshot.path),
             SnapshotStatus::New => self.bad(&format!("new: {}", snapshot.path)),

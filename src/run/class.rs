@@ -15,7 +15,7 @@ use crate::grade::rubric::{CheckResult, GROUNDED, Grade};
 pub enum Class {
     /// All was as expected.
     Passed,
-    /// Not every invariant held before the fault.
+    /// Not every invariant held before the fault, or what was detected began before it.
     NotSteady,
     /// A fault was done, and its effect was not seen.
     FaultDidNotBite,
@@ -47,7 +47,7 @@ impl Class {
     /// Of an error.
     pub(super) fn of_error(error: &RunError) -> Self {
         match error {
-            RunError::NotSteady { .. } => Self::NotSteady,
+            RunError::NotSteady { .. } | RunError::BeforeTheFault { .. } | RunError::TooEarly { .. } => Self::NotSteady,
             RunError::DidNotBite { .. } => Self::FaultDidNotBite,
             RunError::Leaked { .. } | RunError::Remembered { .. } => Self::Leaked,
             RunError::LeftOnCluster(_) => Self::NotCleaned,

@@ -40,7 +40,7 @@ impl Pipeline<'_> {
     }
 
     /// What was seen around the first violation.
-    async fn gather(&self) -> Result<Observations, RunError> {
+    pub(super) async fn gather(&self) -> Result<Observations, RunError> {
         let (Some(before), Some(at), Some(after)) = (&self.steady, &self.first_detection, &self.latest) else {
             return Err(RunError::NothingObserved);
         };
@@ -53,7 +53,7 @@ impl Pipeline<'_> {
     }
 
     /// Puts the diagnosis on the tickets.
-    fn keep(&self, evidence: &Bundle, diagnosis: &Diagnosis) -> Result<(), RunError> {
+    pub(super) fn keep(&self, evidence: &Bundle, diagnosis: &Diagnosis) -> Result<(), RunError> {
         let (now, store) = (self.now(), self.context.store);
         self.all_tickets.iter().try_for_each(|ticket| {
             Ok(store.write_diagnosis(*ticket, self.context.diagnoser.name(), diagnosis, evidence, now)?)
@@ -66,20 +66,21 @@ impl Pipeline<'_> {
         let header =
             Header { source: &self.record.path, description: &scenario.title, diagnoser: &self.record.diagnoser.name };
         let contents = stable::write(diagnosis, evidence)?;
-        let snapshot = compare(&self.plan.snapshots, &name, &header, &contents)?;
+        let met = self.record.grade.as_ref().is_none_or(Grade::passed);
+        let snapshot = compare(&self.plan.snapshots, &name, &header, &contents, met)?;
         self.record.snapshot = Some(snapshot.clone());
         self.context.events.send(Event::Compared(snapshot));
         Ok(())
     }
 
-    fn move_tickets(&self, state: TicketState) -> Result<(), RunError> {
+    pub(super) fn move_tickets(&self, state: TicketState) -> Result<(), RunError> {
         let now = self.now();
         self.tickets.values().try_for_each(|ticket| Ok(self.context.store.move_ticket(*ticket, state, now)?))
     }
 }
 
 /// Puts an answer and its evidence into the record, and tells of it.
-fn note(
+pub(super) fn note(
     inquiry: &Inquiry<'_>,
     answer: Answer,
     record: &mut RunRecord,
@@ -123,6 +124,7 @@ pub async fn diagnose_again(
         diagnoser: DiagnoserRecord::of(diagnoser),
         question: Some(inquiry.question().hashes()),
         snapshot: None,
+        control: None,
         baseline: None,
         reasons: Vec::new(),
         ..record.clone()

@@ -7,6 +7,7 @@ use crate::cluster::ClusterError;
 use crate::diagnosis::DiagnoserError;
 use crate::diagnosis::prompt::PromptError;
 use crate::grade::rubric::Grade;
+use crate::reading::NodeName;
 use crate::store::StoreError;
 
 use super::snapshot::SnapshotError;
@@ -58,6 +59,33 @@ pub enum RunError {
         within: Duration,
         /// What was seen instead.
         seen: String,
+    },
+    /// Something was violated before any fault was done.
+    #[error("invalid: {invariant} on {node} was violated before the fault: {because}")]
+    BeforeTheFault {
+        /// The invariant.
+        invariant: String,
+        /// Where.
+        node: NodeName,
+        /// What was seen.
+        because: String,
+    },
+    /// A violation was detected before the fault can have led to it.
+    #[error(
+        "invalid: {invariant} on {node} was detected {after} s after the fault, which cannot lead to it before {earliest} s: \
+         something else was detected ({source_of_bound})"
+    )]
+    TooEarly {
+        /// The invariant.
+        invariant: String,
+        /// Where.
+        node: NodeName,
+        /// Seconds after the effect of the fault.
+        after: f64,
+        /// Seconds after the fault at the earliest.
+        earliest: f64,
+        /// Where that comes from.
+        source_of_bound: String,
     },
     /// What a fault has changed is still there though it was undone.
     #[error("left on the cluster, though every fault was undone: {}", .0.join("; "))]

@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::control::ControlRecord;
 use super::record::{Baseline, Expectation, Phase, RunRecord};
 use super::snapshot::SnapshotOutcome;
+use super::timing::Possible;
 use crate::cluster::{Fault, Undo};
 use crate::diagnosis::{Bundle, Diagnosis};
 use crate::grade::grounding::Grounding;
@@ -86,6 +88,8 @@ pub enum Event {
         violation: Violation,
         /// Seconds from the effect of the first fault.
         after_fault: Option<f64>,
+        /// When it can be detected at all, if that is known.
+        possible: Option<Possible>,
         /// How many faults were done so far.
         faults: usize,
         /// How it stands to what the scenario expects.
@@ -138,23 +142,41 @@ pub enum Event {
     Compared(SnapshotOutcome),
     /// A fault was undone.
     Healed(Undo),
+    /// The same cluster was watched without the faults.
+    Controlled(Box<ControlRecord>),
+    /// It was to be, and was not.
+    NoControl {
+        /// Why.
+        reason: String,
+    },
     /// The run has ended. The record is whole.
     Ended(Box<RunRecord>),
 }
 
 /// Where a run sends what happens.
 #[derive(Debug, Clone)]
-pub struct Events(UnboundedSender<Event>);
+pub struct Events {
+    sender: UnboundedSender<Event>,
+    /// Nothing is sent but what goes on now.
+    only_progress: bool,
+}
 
 impl Events {
     /// Sends to this channel.
     #[must_use]
     pub fn new(sender: UnboundedSender<Event>) -> Self {
-        Self(sender)
+        Self { sender, only_progress: false }
+    }
+
+    /// Sends to the same channel, but nothing that would make a line.
+    pub(super) fn of_progress(&self) -> Self {
+        Self { only_progress: true, ..self.clone() }
     }
 
     /// Sends. If nobody listens any more, the run goes on all the same.
     pub fn send(&self, event: Event) {
-        let _ = self.0.send(event);
+        if !self.only_progress || matches!(event, Event::PhaseBegan { .. } | Event::Observed(_)) {
+            let _ = self.sender.send(event);
+        }
     }
 }

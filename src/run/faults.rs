@@ -88,6 +88,7 @@ impl Pipeline<'_> {
         let journal = self.context.store.write_injection(&self.record.wall.run, &fault, &undo, self.now())?;
         // From here on it counts as done: an interruption in the middle must undo it.
         self.active.push(ActiveFault { journal, record: None, undo, heal_at: None, until });
+        let begun = Some(self.now());
         match self.cluster.inject(&fault).await {
             Err(ClusterError::NoEffect(seen)) => {
                 return Err(RunError::DidNotBite { fault: fault.to_string(), within: Duration::ZERO, seen });
@@ -98,7 +99,7 @@ impl Pipeline<'_> {
         if let Some(active) = self.active.last_mut() {
             active.record = Some(self.record.injections.len());
         }
-        self.record.injections.push(InjectionRecord { fault, picked, done, bit: None, healed: None });
+        self.record.injections.push(InjectionRecord { fault, picked, begun, done, bit: None, healed: None });
         Ok(())
     }
 

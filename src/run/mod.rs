@@ -2,6 +2,7 @@
 
 mod class;
 mod clean;
+mod control;
 mod diagnose;
 mod error;
 mod event;
@@ -12,7 +13,9 @@ mod pipeline;
 mod record;
 mod regrade;
 mod snapshot;
+mod snapshot_folder;
 mod target;
+mod timing;
 mod watch;
 
 use std::panic::AssertUnwindSafe;
@@ -30,6 +33,7 @@ use crate::subject::ClusterSpec;
 
 pub use class::Class;
 pub use clean::{CleanOptions, Cleaned, Outcome, Removed, clean};
+pub use control::{ControlRecord, Said};
 pub use diagnose::diagnose_again;
 pub use error::RunError;
 pub use event::{ChangedReadings, Event, Events};
@@ -40,6 +44,8 @@ pub use record::{
 };
 pub use regrade::grade_again;
 pub use snapshot::{SnapshotError, SnapshotOutcome, SnapshotPolicy, SnapshotStatus, Update};
+pub use snapshot_folder::{KeptSnapshot, kept_snapshots};
+pub use timing::Possible;
 
 use pipeline::Pipeline;
 
@@ -63,6 +69,8 @@ pub struct Extras {
     pub keep_observations: bool,
     /// The baseline is graded as well.
     pub with_baseline: bool,
+    /// The same cluster is watched without the faults as well.
+    pub with_control: bool,
 }
 
 /// What a run needs of the world around it.
@@ -139,6 +147,10 @@ async fn run_in(plan: &Plan, context: Context<'_>, record: &mut RunRecord) -> Re
     let outcome = guarded(pipeline.phases()).await;
     pipeline.conclude(outcome);
     end_well(&mut pipeline, cluster.as_ref()).await;
+    drop(cluster);
+    if plan.extras.with_control {
+        control::add(plan, context, record).await;
+    }
     Ok(())
 }
 
@@ -199,7 +211,14 @@ fn new_record(plan: &Plan, diagnoser: &dyn Diagnoser, run: String) -> RunRecord 
         grade: None,
         baseline: None,
         snapshot: None,
-        wall: Wall { run, started: Timestamp::now(), took_ms: 0, phases_ms: std::collections::BTreeMap::new() },
+        control: None,
+        wall: Wall {
+            run,
+            control: None,
+            started: Timestamp::now(),
+            took_ms: 0,
+            phases_ms: std::collections::BTreeMap::new(),
+        },
     }
 }
 

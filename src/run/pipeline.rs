@@ -1,7 +1,7 @@
 //! The phases of one run, in their order.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -34,6 +34,8 @@ pub(crate) struct Pipeline<'a> {
     pub(super) first_detection: Option<Observation>,
     /// The last observation.
     pub(super) latest: Option<Observation>,
+    /// The longest time between two polls since the fault, and no less than what the scenario asks for.
+    pub(super) widest_gap: Duration,
     /// The open tickets: their numbers by invariant and node.
     pub(super) tickets: BTreeMap<(String, NodeName), i64>,
     /// All tickets of the run, in order.
@@ -72,6 +74,7 @@ impl<'a> Pipeline<'a> {
             steady: None,
             first_detection: None,
             latest: None,
+            widest_gap: plan.loaded.scenario.monitor.every.0,
             tickets: BTreeMap::new(),
             all_tickets: Vec::new(),
             fired: Vec::new(),
@@ -90,13 +93,7 @@ impl<'a> Pipeline<'a> {
 
     /// Everything but the clean-up.
     pub(super) async fn phases(&mut self) -> Result<(), RunError> {
-        self.begin(Phase::Up);
-        let acts: Vec<_> = self.plan.loaded.scenario.faults.iter().flat_map(FaultEntry::acts).collect();
-        let kinds: Vec<&FaultKind> = acts.iter().map(|(kind, _)| kind).collect();
-        self.context.unless_interrupted(self.cluster.check_means(&kinds)).await??;
-        self.cluster.up(self.context.cancel).await?;
-        self.plan.loaded.subject.prepare(self.cluster, &self.plan.cluster, self.context.cancel).await?;
-        self.end(format!("{} nodes healthy", self.record.nodes.len()));
+        self.bring_up().await?;
         self.reach_steady().await?;
         let detected = self.detect().await?;
         if detected && self.plan.loaded.scenario.rubric.is_some() {
@@ -105,8 +102,19 @@ impl<'a> Pipeline<'a> {
         self.recover().await
     }
 
+    pub(super) async fn bring_up(&mut self) -> Result<(), RunError> {
+        self.begin(Phase::Up);
+        let acts: Vec<_> = self.plan.loaded.scenario.faults.iter().flat_map(FaultEntry::acts).collect();
+        let kinds: Vec<&FaultKind> = acts.iter().map(|(kind, _)| kind).collect();
+        self.context.unless_interrupted(self.cluster.check_means(&kinds)).await??;
+        self.cluster.up(self.context.cancel).await?;
+        self.plan.loaded.subject.prepare(self.cluster, &self.plan.cluster, self.context.cancel).await?;
+        self.end(format!("{} nodes healthy", self.record.nodes.len()));
+        Ok(())
+    }
+
     /// Waits until every invariant has held for long enough.
-    async fn reach_steady(&mut self) -> Result<(), RunError> {
+    pub(super) async fn reach_steady(&mut self) -> Result<(), RunError> {
         self.begin(Phase::Steady);
         let steady = self.plan.loaded.scenario.steady.clone();
         let deadline = after(self.now(), steady.timeout.0);
@@ -220,15 +228,8 @@ impl<'a> Pipeline<'a> {
         self.classes.splice(0..0, classes);
         record.class = self.classes.first().copied().unwrap_or(Class::Passed);
         record.reasons.extend(record.grade.as_ref().and_then(Grade::shortfall));
-        if let Some(snapshot) = &record.snapshot
-            && !snapshot.good()
-        {
-            let what = if snapshot.status == super::SnapshotStatus::New { "is new" } else { "differs" };
-            record.reasons.push(format!(
-                "snapshot {} {what}: review it by `cargo insta review`, or accept it by --accept",
-                snapshot.path
-            ));
-        }
+        let met = record.grade.as_ref().is_none_or(Grade::passed);
+        record.reasons.extend(record.snapshot.as_ref().and_then(|snapshot| snapshot.reason(met)));
         record.verdict = if record.reasons.is_empty() { Verdict::Pass } else { Verdict::Fail };
         if let Some(error) = record.grade.as_ref().and_then(RunError::of_grade) {
             self.add_error(&error);

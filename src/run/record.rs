@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::class::Class;
+use super::control::ControlRecord;
 use super::snapshot::SnapshotOutcome;
+use super::timing::Possible;
 use crate::cluster::{Fault, Node};
 use crate::diagnosis::evidence::Observations;
 use crate::diagnosis::{Bundle, Diagnoser, Diagnosis, Exchange, QuestionHashes};
@@ -99,7 +101,10 @@ pub struct InjectionRecord {
     pub fault: Fault,
     /// How its node was picked.
     pub picked: String,
-    /// When.
+    /// When it was begun to be done: nothing that it does is earlier. None in records of before this was kept.
+    #[serde(default)]
+    pub begun: Option<Timestamp>,
+    /// When it was done.
     pub done: Timestamp,
     /// When its effect was seen: the clock of detection starts here.
     pub bit: Option<Timestamp>,
@@ -132,6 +137,9 @@ pub struct ViolationRecord {
     pub detected: Timestamp,
     /// Seconds from the effect of the first fault; none if there was no fault.
     pub after_fault: Option<f64>,
+    /// When it can be detected at all; none if nothing is known of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub possible: Option<Possible>,
     /// How it stands to what the scenario expects.
     pub expectation: Expectation,
     /// When the invariant held again.
@@ -172,6 +180,9 @@ pub struct Baseline {
 pub struct Wall {
     /// The run's id.
     pub run: String,
+    /// The id of its twin without the faults, which the twin's tickets have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
     /// When it started.
     pub started: Timestamp,
     /// How long it took, in milliseconds.
@@ -243,6 +254,9 @@ pub struct RunRecord {
     pub baseline: Option<Baseline>,
     /// How it compares with its snapshot.
     pub snapshot: Option<SnapshotOutcome>,
+    /// What became of the same cluster without the faults, if it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlRecord>,
     /// What differs between two runs that are the same otherwise.
     pub wall: Wall,
 }

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use insta::Snapshot;
+use insta::internals::MetaData;
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
@@ -99,6 +100,9 @@ pub struct SnapshotOutcome {
     pub path: String,
     /// The difference, line by line; empty if there is none.
     pub diff: String,
+    /// It was to be accepted and was not, since the rubric is not met.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
 }
 
 impl SnapshotOutcome {
@@ -106,6 +110,24 @@ impl SnapshotOutcome {
     #[must_use]
     pub fn good(&self) -> bool {
         matches!(self.status, SnapshotStatus::Same | SnapshotStatus::Accepted)
+    }
+
+    /// Why the run does not pass for it, with what to do; none if it may. A drift is told apart from a wrong diagnosis:
+    /// where the rubric is not met that is why, and no more is said than that nothing was accepted.
+    pub(super) fn reason(&self, rubric_met: bool) -> Option<String> {
+        let path = &self.path;
+        if !rubric_met {
+            return self.refused.then(|| format!("snapshot {path} is not accepted: the rubric is not met"));
+        }
+        let what = match self.status {
+            SnapshotStatus::Same | SnapshotStatus::Accepted => return None,
+            SnapshotStatus::New => "is new",
+            SnapshotStatus::Different => "differs",
+        };
+        Some(format!(
+            "snapshot {path} {what}, and the rubric is met: a drift is no wrong diagnosis; review it by `operator-run \
+             snapshots review` or `cargo insta review`, or accept it by --accept"
+        ))
     }
 }
 
@@ -120,25 +142,31 @@ pub(super) struct Header<'a> {
     pub diagnoser: &'a str,
 }
 
-/// Compares, and writes what the policy asks for.
+/// Compares, and writes what the policy asks for. Of a diagnosis that does not meet its rubric nothing is written: it
+/// must not be accepted, now or in a review.
 pub(super) fn compare(
     policy: &SnapshotPolicy,
     name: &str,
     header: &Header<'_>,
     contents: &str,
+    rubric_met: bool,
 ) -> Result<SnapshotOutcome, SnapshotError> {
     let path = policy.folder.join(format!("{name}.snap"));
     let pending = path.with_extension("snap.new");
     note_reference(&path);
     let accepted = read(&path)?;
-    let outcome = |status, diff| SnapshotOutcome { status, path: path.display().to_string(), diff };
+    let outcome = |status, diff| SnapshotOutcome { status, path: path.display().to_string(), diff, refused: false };
     if accepted.as_deref().is_some_and(|accepted| accepted.trim_end() == contents.trim_end()) {
         remove(&pending)?;
         return Ok(outcome(SnapshotStatus::Same, String::new()));
     }
-    let diff = diff(accepted.as_deref().unwrap_or_default(), contents);
+    let diff = diff(accepted.as_deref().unwrap_or_default(), contents, "this run");
     let status = if accepted.is_some() { SnapshotStatus::Different } else { SnapshotStatus::New };
     match (policy.update, status) {
+        (update, _) if !rubric_met => {
+            let refused = update == Update::Accept || update == Update::AcceptUnseen && accepted.is_none();
+            return Ok(SnapshotOutcome { refused, ..outcome(status, diff) });
+        }
         (Update::Accept, _) | (Update::AcceptUnseen, SnapshotStatus::New) => {
             write(&path, header, contents, None)?;
             remove(&pending)?;
@@ -151,17 +179,19 @@ pub(super) fn compare(
 }
 
 fn read(path: &Path) -> Result<Option<String>, SnapshotError> {
-    if !path.exists() {
-        return Ok(None);
-    }
+    if path.exists() { load(path).map(|(_, text)| Some(text)) } else { Ok(None) }
+}
+
+/// Reads a snapshot: what it says of itself, and its contents.
+pub(super) fn load(path: &Path) -> Result<(MetaData, String), SnapshotError> {
     let unreadable = |reason: String| SnapshotError::Unreadable { path: path.to_owned(), reason };
     let snapshot = Snapshot::from_file(path).map_err(|error| unreadable(error.to_string()))?;
     let text = snapshot.as_text().ok_or_else(|| unreadable("it is not text".to_owned()))?;
-    Ok(Some(text.to_string()))
+    Ok((snapshot.metadata().clone(), text.to_string()))
 }
 
 /// Writes insta's format. Its metadata is YAML, of which JSON strings are a part. Only a pending snapshot has a line.
-fn write(path: &Path, header: &Header<'_>, contents: &str, line: Option<u32>) -> Result<(), SnapshotError> {
+pub(super) fn write(path: &Path, header: &Header<'_>, contents: &str, line: Option<u32>) -> Result<(), SnapshotError> {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let line = line.map(|line| format!("assertion_line: {line}\n")).unwrap_or_default();
     let text = format!(
@@ -178,7 +208,7 @@ fn write(path: &Path, header: &Header<'_>, contents: &str, line: Option<u32>) ->
     fs::write(path, text).map_err(unwritable)
 }
 
-fn remove(path: &Path) -> Result<(), SnapshotError> {
+pub(super) fn remove(path: &Path) -> Result<(), SnapshotError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(SnapshotError::Unwritable { path: path.to_owned(), source })
@@ -202,8 +232,8 @@ fn note_reference(path: &Path) {
 }
 
 /// The lines that differ, with three lines around them.
-fn diff(old: &str, new: &str) -> String {
+pub(super) fn diff(old: &str, new: &str, name_of_new: &str) -> String {
     let (old, new) = (old.trim_end().to_owned() + "\n", new.trim_end().to_owned() + "\n");
     let old = if old == "\n" { String::new() } else { old };
-    TextDiff::from_lines(&old, &new).unified_diff().context_radius(3).header("accepted", "this run").to_string()
+    TextDiff::from_lines(&old, &new).unified_diff().context_radius(3).header("accepted", name_of_new).to_string()
 }

@@ -50,6 +50,7 @@ impl Pipeline<'_> {
 
     async fn poll(&mut self) -> Result<(), RunError> {
         let observation = self.observe().await?;
+        self.note_gap(observation.at);
         let changes = self.monitor.poll(&observation);
         if self.first_detection.is_none() && changes.iter().any(|change| matches!(change, Change::Violated(_))) {
             self.first_detection = Some(observation.clone());
@@ -76,6 +77,7 @@ impl Pipeline<'_> {
         self.tickets.insert((violation.invariant.clone(), violation.node.clone()), ticket);
         self.all_tickets.push(ticket);
         let after_fault = self.first_effect().map(|effect| seconds(span_between(effect, at)));
+        let possible = self.possible(&violation.invariant, &violation.node);
         let expectation = self.expectation(&violation.invariant, &violation.node);
         self.record.violations.push(ViolationRecord {
             invariant: violation.invariant.clone(),
@@ -83,14 +85,16 @@ impl Pipeline<'_> {
             because: violation.because.clone(),
             detected: at,
             after_fault,
+            possible: possible.clone(),
             expectation,
             resolved: None,
         });
         let changed = self.changed_readings(&violation.node);
         self.fired.push((violation.clone(), expectation));
         let faults = self.record.injections.len();
-        self.context.events.send(Event::Detected { violation, after_fault, faults, expectation, changed });
-        Ok(())
+        let invalid = self.invalid(&violation, after_fault, possible.as_ref());
+        self.context.events.send(Event::Detected { violation, after_fault, possible, faults, expectation, changed });
+        invalid.map_or(Ok(()), Err)
     }
 
     fn resolve_ticket(&mut self, invariant: &str, node: &NodeName) -> Result<(), RunError> {

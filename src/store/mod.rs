@@ -174,6 +174,14 @@ impl Store {
         )
     }
 
+    /// Puts the end of a run's twin on record: what became of it is in the record of the run.
+    pub fn end_twin(&self, run: &str, verdict: &str) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE runs SET ended_at = ?2, verdict = ?3 WHERE id = ?1",
+            params![run, Timestamp::now().to_string(), verdict],
+        )
+    }
+
     /// The record of a run that has ended.
     pub fn record<R: DeserializeOwned>(&self, run: &str) -> Result<R, StoreError> {
         let found: Option<String> = self.with(|connection| {

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Backend, Cluster, ClusterError, LoadSpec, Node};
+use crate::cluster::{Backend, Cluster, ClusterError, FaultKind, LoadSpec, Node};
 use crate::http::{HttpError, Request};
 use crate::reading::{NodeName, Observation, Unit, Value};
 use crate::units::Size;
@@ -80,6 +80,21 @@ pub struct Invariant {
     pub required: bool,
     /// Checks it on one node.
     pub check: fn(&Observation, &NodeName) -> Finding,
+}
+
+/// How soon and how late after a fault an invariant can be violated: what the system itself decides, whoever watches it.
+#[derive(Debug, Clone, Copy)]
+pub struct Onset {
+    /// The invariant.
+    pub invariant: &'static str,
+    /// The faults that it holds for, each alone and done to a cluster that is well.
+    pub of: fn(&FaultKind) -> bool,
+    /// How soon after the fault at the earliest.
+    pub earliest: Duration,
+    /// How late after it at the latest.
+    pub latest: Duration,
+    /// Where both come from.
+    pub source: &'static str,
 }
 
 /// A word of a closed list, and what it means.
@@ -233,6 +248,8 @@ pub struct Manual {
     pub sizes_disks: bool,
     /// What must hold.
     pub invariants: &'static [Invariant],
+    /// When they can be violated after a fault, as far as a source says so.
+    pub onsets: &'static [Onset],
     /// The readings that say in a word how a node is.
     pub headline: &'static [&'static str],
     /// The causes that only this subject has, beside [`CATEGORIES`].

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod beside;
+mod control;
 mod control_groups;
 mod engine;
 mod environment;

@@ -113,10 +113,11 @@ fn a_suite_ends_with_a_line_for_each_and_the_worst_exit_code() {
     assert_eq!(outcome.exit, 3);
     let text = redact(&outcome.stdout);
     let lines: Vec<&str> = text.lines().collect();
-    assert_snapshot!(lines[lines.len() - 4..].join("\n"), @"
+    assert_snapshot!(lines[lines.len() - 5..].join("\n"), @"
     PASS store-down  run RUN, TIME s of wall time
     FAIL flops  misdiagnosed  run RUN, TIME s of wall time
     ERROR breaks  leaked  run RUN, TIME s of wall time
+    detected store_down  after 16.0 s, 16.0 to 16.0 s in 3 detections
     3 scenarios: 1 pass, 1 fail, 1 error
     ");
     assert_eq!(bench.run(&["s/a.yaml", "s/b.yaml", "--accept"]).exit, 1);

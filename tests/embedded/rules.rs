@@ -229,3 +229,52 @@ fn what_does_not_tell_is_not_enough_evidence() {
         assert!(diagnosis.confidence < 0.5);
     }
 }
+
+/// Three members that are well, as they were before; only Prometheus had nothing of their disks at first.
+fn quiet() -> Bundle {
+    let mut rows = Vec::new();
+    for member in ["etcd0", "etcd1", "etcd2"] {
+        rows.extend([(member, "process", "running"), (member, "status_api", "answers"), (member, "write", "ok")]);
+        rows.extend([(member, "knows_leader", "true"), (member, "fsync_p99", "0.03")]);
+    }
+    let mut bundle = bundle(&Etcd, "etcd0", &rows);
+    bundle.tickets.clear();
+    for row in &mut bundle.readings {
+        row.before = if row.name == "fsync_p99" { Value::unknown("no sample") } else { row.at.clone() };
+    }
+    bundle
+}
+
+/// Changes what a reading of `etcd1` is since the first poll.
+fn change(bundle: &mut Bundle, name: &str, value: &Value) {
+    let row = bundle.readings.iter_mut().find(|row| row.node.as_str() == "etcd1" && row.name == name).unwrap();
+    (row.at, row.after) = (value.clone(), value.clone());
+}
+
+#[test]
+fn without_a_ticket_nothing_is_wrong_where_all_is_as_it_was() {
+    let bundle = quiet();
+    let diagnosis = diagnose(&Etcd, &bundle);
+    let (cause, action) = (&diagnosis.root_cause, &diagnosis.recommendation.action);
+    assert_eq!((cause.category.0.as_str(), action.0.as_str()), ("no_fault", "wait_and_watch"));
+    let claims: Vec<&str> = diagnosis.evidence.iter().map(|claim| claim.claim.as_str()).collect();
+    assert_eq!(claims, ["etcd0", "etcd1", "etcd2"].map(|node| format!("{node} status_api is answers, as before")));
+    assert!((grounding::check(&diagnosis, &bundle, &Etcd).share - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn without_a_ticket_a_fault_is_found_all_the_same() {
+    let mut bundle = quiet();
+    for (name, value) in [("process", "exited(137)"), ("status_api", "refused"), ("write", "refused")] {
+        change(&mut bundle, name, &Value::from(value));
+    }
+    for name in ["knows_leader", "fsync_p99"] {
+        change(&mut bundle, name, &Value::unknown("refused"));
+    }
+    let cause = diagnose(&Etcd, &bundle).root_cause;
+    assert_eq!((cause.category.0.as_str(), cause.component.0.as_str()), ("process_crash", "etcd1"));
+    // What cannot be told is not well.
+    let mut bundle = quiet();
+    change(&mut bundle, "status_api", &Value::unknown("nobody asked"));
+    assert_eq!(diagnose(&Etcd, &bundle).root_cause.category.0, "not_enough_evidence");
+}

@@ -1,7 +1,7 @@
 //! The snapshot of a diagnosis: new, changed, accepted, and what the environment asks for.
 
 use insta::{Snapshot, assert_snapshot};
-use operator_run::run::{SnapshotStatus, Update};
+use operator_run::run::{Class, RunRecord, SnapshotStatus, Update};
 
 use super::bench::{Bench, STORE_DOWN, changed};
 
@@ -136,9 +136,50 @@ fn a_snapshot_that_is_none_is_an_error_and_not_overwritten() {
 
 #[test]
 fn a_diagnosis_that_fails_its_rubric_is_not_accepted_by_that() {
-    let bench = Bench::empty();
-    let (exit, record) = bench.record(&changed(&[("is: process_crash", "is: disk_full")]), &["--accept"]);
-    assert_eq!((exit, record.snapshot.unwrap().status), (1, SnapshotStatus::Accepted));
+    let wrong = changed(&[("is: process_crash", "is: disk_full")]);
+    let nothing = SnapshotStatus::New;
+    for (arguments, environment, refused) in [
+        (["--accept"].as_slice(), [].as_slice(), true),
+        (&[], &[("INSTA_UPDATE", "always")], true),
+        (&[], &[("INSTA_UPDATE", "unseen")], true),
+        (&[], &[], false),
+    ] {
+        let bench = Bench::empty();
+        bench.write("s.yaml", &wrong);
+        let outcome = bench.run_with(&[&["s.yaml", "--json"], arguments].concat(), environment);
+        let record: RunRecord = serde_json::from_str(&outcome.stdout).unwrap();
+        let snapshot = record.snapshot.unwrap();
+        assert_eq!((outcome.exit, snapshot.status, snapshot.refused), (1, nothing, refused));
+        assert_eq!((record.class, bench.path("snapshots").exists()), (Class::Misdiagnosed, false));
+        let told = format!("snapshot {ACCEPTED} is not accepted: the rubric is not met");
+        assert_eq!(record.reasons.get(1), refused.then_some(&told), "{:?}", record.reasons);
+        let said = format!("not accepted, since the rubric is not met: {ACCEPTED}");
+        assert_eq!(outcome.stderr.contains(&said), refused, "{}", outcome.stderr);
+    }
+    // What is accepted stays, and what waits for a review, too.
+    let bench = outdated();
+    bench.write(PENDING, "from a run before");
+    let before = bench.read(ACCEPTED);
+    let (exit, record) = bench.record(&wrong, &["--accept"]);
+    assert_eq!((exit, record.snapshot.unwrap().status), (1, SnapshotStatus::Different));
+    assert_eq!((bench.read(ACCEPTED), bench.read(PENDING).unwrap().as_str()), (before, "from a run before"));
+}
+
+#[test]
+fn a_drift_is_told_from_a_wrong_diagnosis() {
+    let (exit, record) = outdated().record(STORE_DOWN, &[]);
+    assert_eq!((exit, record.class), (1, Class::SnapshotChanged));
+    assert_snapshot!(record.reasons.join("\n"), @"snapshot snapshots/store-down.rules.snap differs, and the rubric is met: a drift is no wrong diagnosis; review it by `operator-run snapshots review` or `cargo insta review`, or accept it by --accept");
+    let bench = outdated();
+    let (_, record) = bench.record(&changed(&[("is: process_crash", "is: disk_full")]), &[]);
+    assert_eq!(record.class, Class::Misdiagnosed);
+    assert_snapshot!(record.reasons.join("\n"), @"rubric: 0.77 of 0.80 needed; not met: cause");
+    // By a rubric that it meets, the same is a drift.
+    bench.write("now.yaml", STORE_DOWN);
+    let outcome = bench.run(&["grade", &record.wall.run, "--rubric", "now.yaml", "--json"]);
+    let again: RunRecord = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!((outcome.exit, again.class, again.reasons.len()), (1, Class::SnapshotChanged, 1), "{:?}", again.reasons);
+    assert!(again.reasons[0].contains("a drift is no wrong diagnosis"), "{:?}", again.reasons);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! The subject `tikv` on the model, with something broken about its cluster, and a look at what was done to it.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use operator_run::clock::Clock;
 use operator_run::cluster::{
-    Backend, Cluster, ClusterError, Fault, FaultKind, Fingerprint, LogLine, Node, ProcessState, Undo,
+    Backend, Cluster, ClusterError, Direction, Fault, FaultKind, Fingerprint, LogLine, Node, ProcessState, Undo,
 };
 use operator_run::diagnosis::Diagnoser;
 use operator_run::http::Http;
@@ -35,6 +36,18 @@ pub(crate) enum Broken {
     /// It undoes the fault and does another one.
     HealLeaks,
     Down,
+    /// A store dies by itself before the fault.
+    BeforeTheFault,
+    /// PD hears nothing of the store that is to be killed, which nothing has noticed when it is.
+    UnheardBefore,
+    /// The run is well, and its twin comes up without a store.
+    TwinUnwell,
+    /// The run is well, and in its twin a store is away for some time.
+    TwinAlarms,
+    /// The run is well, and its twin is never observed.
+    TwinObserve,
+    /// The run is well, and its twin does not go down.
+    TwinDown,
 }
 
 /// The subject, and the calls of its cluster that change something.
@@ -43,6 +56,8 @@ struct Spy {
     broken: Broken,
     cancel: CancellationToken,
     calls: Arc<Mutex<Vec<String>>>,
+    /// How often the cluster was observed since it was up.
+    polls: Arc<AtomicUsize>,
 }
 
 /// What a run under observation came to.
@@ -64,8 +79,19 @@ pub(crate) async fn run(
     broken: Broken,
     cancel: &CancellationToken,
 ) -> Observed {
+    run_with(Extras::default(), scenario, diagnoser, broken, cancel).await
+}
+
+/// The same with what is done beyond what it takes for a verdict.
+pub(crate) async fn run_with(
+    extras: Extras,
+    scenario: &str,
+    diagnoser: &dyn Diagnoser,
+    broken: Broken,
+    cancel: &CancellationToken,
+) -> Observed {
     let folder = tempfile::tempdir().unwrap();
-    let spy = Spy { broken, cancel: cancel.clone(), calls: Arc::default() };
+    let spy = Spy { broken, cancel: cancel.clone(), calls: Arc::default(), polls: Arc::default() };
     let calls = Arc::clone(&spy.calls);
     let mut loaded = scenario::parse(Path::new("s.yaml"), scenario).unwrap_or_else(|error| panic!("{error}"));
     // A subject lives as long as the program.
@@ -82,7 +108,7 @@ pub(crate) async fn run(
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let events = Events::new(sender);
     let context = Context { diagnoser, store: &store, events: &events, cancel };
-    let record = run::run(&Plan { loaded, cluster, snapshots, extras: Extras::default() }, context).await;
+    let record = run::run(&Plan { loaded, cluster, snapshots, extras }, context).await;
 
     let mut seen = Vec::new();
     while let Ok(event) = receiver.try_recv() {
@@ -105,7 +131,8 @@ impl Subject for Spy {
     }
 
     async fn observe(&self, cluster: &dyn Cluster) -> Observation {
-        if self.broken == Broken::Observe && self.faulty() {
+        self.do_harm(cluster).await;
+        if self.broken == Broken::Observe && self.faulty() || self.broken == Broken::TwinObserve && self.ups() == 2 {
             // The first poll after the fault never comes to an end, and somebody loses patience.
             self.cancel.cancel();
             std::future::pending::<()>().await;
@@ -115,9 +142,41 @@ impl Subject for Spy {
 }
 
 impl Spy {
+    /// How many clusters have come up.
+    fn ups(&self) -> usize {
+        self.calls.lock().unwrap().iter().filter(|call| *call == "up").count()
+    }
+
+    /// Does what happens by itself. The sixth poll is the last one of the steady time, and the next one comes 2 s later.
+    async fn do_harm(&self, cluster: &dyn Cluster) {
+        let poll = self.polls.fetch_add(1, Ordering::Relaxed);
+        let fault = |kind, node: &str| Fault::new(kind, NodeName::from(node));
+        match (self.broken, poll) {
+            (Broken::BeforeTheFault, 6) => cluster.inject(&fault(FaultKind::KILL, "tikv0")).await.unwrap(),
+            (Broken::UnheardBefore, 8) => cluster.inject(&unheard()).await.unwrap(),
+            (Broken::TwinAlarms, 6) if self.ups() == 2 => {
+                cluster.inject(&fault(FaultKind::KILL, "tikv0")).await.unwrap();
+            }
+            (Broken::TwinAlarms, 17) if self.ups() == 2 => {
+                cluster.heal(&Undo::Start { node: "tikv0".into() }).await.unwrap();
+            }
+            _ => {}
+        }
+    }
+
+    fn harmed(&self) -> bool {
+        self.polls.load(Ordering::Relaxed) > 8
+    }
+
     fn faulty(&self) -> bool {
         self.calls.lock().unwrap().iter().any(|call| call.starts_with("kill"))
     }
+}
+
+/// What keeps the heartbeats of a store from PD.
+fn unheard() -> Fault {
+    let from = ["pd0", "pd1", "pd2"].map(NodeName::from).into();
+    Fault::new(FaultKind::Partition { from, direction: Direction::Both }, NodeName::from("tikv1"))
 }
 
 struct SpyCluster {
@@ -153,8 +212,9 @@ impl Cluster for SpyCluster {
 
     async fn up(&self, cancel: &CancellationToken) -> Result<(), ClusterError> {
         self.call("up", Broken::Up)?;
+        self.spy.polls.store(0, Ordering::Relaxed);
         self.model.up(cancel).await?;
-        if self.spy.broken == Broken::Unwell {
+        if self.spy.broken == Broken::Unwell || self.spy.broken == Broken::TwinUnwell && self.spy.ups() == 2 {
             self.model.inject(&Fault::new(FaultKind::KILL, NodeName::from("tikv0"))).await?;
         }
         Ok(())
@@ -192,7 +252,17 @@ impl Cluster for SpyCluster {
         self.model.heal(undo).await
     }
 
+    /// What has gone by itself is there again when all faults are undone.
     async fn fingerprint(&self) -> Result<Fingerprint, ClusterError> {
+        match self.spy.broken {
+            Broken::BeforeTheFault if self.spy.harmed() => {
+                self.model.heal(&Undo::Start { node: "tikv0".into() }).await?;
+            }
+            Broken::UnheardBefore if self.spy.harmed() => {
+                self.model.heal(&Undo::Lift { fault: unheard() }).await?;
+            }
+            _ => {}
+        }
         self.model.fingerprint().await
     }
 
@@ -201,7 +271,8 @@ impl Cluster for SpyCluster {
     }
 
     async fn down(&self) -> Result<(), ClusterError> {
-        self.call("down", Broken::Down)?;
+        let broken = if self.spy.ups() == 2 { Broken::TwinDown } else { Broken::Down };
+        self.call("down", broken)?;
         self.model.down().await
     }
 }

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use super::super::{CLUSTER, Invariant, check_leader, check_word};
+use super::super::{CLUSTER, Invariant, Onset, check_leader, check_word};
 use super::checks;
+use crate::cluster::FaultKind;
 
 const MEMBER: &[&str] = &["etcd"];
 const WHOLE: &[&str] = &[CLUSTER];
@@ -101,3 +102,11 @@ pub(super) const INVARIANTS: &[Invariant] = &[
         check: checks::client_errors,
     },
 ];
+
+pub(super) const ONSETS: &[Onset] = &[Onset {
+    invariant: "member_down",
+    of: |kind| matches!(kind, FaultKind::Kill { .. } | FaultKind::Stop),
+    earliest: Duration::ZERO,
+    latest: Duration::ZERO,
+    source: "a port that no process listens on refuses at once (RFC 9293, 3.10.7.1)",
+}];

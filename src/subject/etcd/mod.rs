@@ -36,6 +36,7 @@ static MANUAL: Manual = Manual {
     takes_load: false,
     sizes_disks: true,
     invariants: invariants::INVARIANTS,
+    onsets: invariants::ONSETS,
     headline: &["status_api"],
     categories: knowledge::CATEGORIES,
     actions: knowledge::ACTIONS,

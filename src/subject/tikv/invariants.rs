@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::{CLUSTER, Invariant, check_leader, check_word};
+use super::super::{CLUSTER, Invariant, Onset, check_leader, check_word};
 use super::checks;
+use crate::cluster::FaultKind;
 
 const STORE: &[&str] = &["tikv"];
 const PD: &[&str] = &["pd"];
@@ -166,5 +167,61 @@ pub(super) const INVARIANTS: &[Invariant] = &[
         grace: Duration::ZERO,
         required: false,
         check: checks::client_errors,
+    },
+];
+
+/// How long the disk of a store that is well may take for a write (`tikv:components/health_controller/src/slow_score.rs`).
+const PROBE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// From one moment on PD hears nothing of the store. What is lost one way only is left out: packets that are never
+/// acknowledged may go on for a while.
+fn silences(kind: &FaultKind) -> bool {
+    use FaultKind::{Disconnect, Freeze, Kill, Pause, Stop};
+    matches!(kind, Kill { .. } | Stop | Pause | Freeze | Disconnect) || *kind == FaultKind::CUT_OFF
+}
+
+pub(super) const ONSETS: &[Onset] = &[
+    Onset {
+        invariant: "store_down",
+        of: silences,
+        earliest: Duration::from_secs(10),
+        latest: Duration::from_secs(20),
+        source: "PD calls a store Disconnected 20 s after its last heartbeat (PD: pkg/core/store.go, \
+                 `storeDisconnectDuration`), which was at most 10 s before the fault \
+                 (tikv:components/raftstore/src/store/config.rs, `pd_store_heartbeat_tick_interval`)",
+    },
+    // Other causes of the same invariant have no bound: a store that is removed takes its replicas along at once.
+    Onset {
+        invariant: "replica_missing",
+        of: silences,
+        earliest: Duration::from_mins(10),
+        latest: Duration::from_mins(11),
+        source: "a leader calls a peer down that it has not heard of for 10 min \
+                 (tikv:components/raftstore/src/store/config.rs, `max_peer_down_duration`), and tells PD with the region's \
+                 next heartbeat, within 60 s",
+    },
+    Onset {
+        invariant: "store_slow",
+        of: |kind| matches!(kind, FaultKind::SlowDisk { by } if by.0 >= PROBE_TIMEOUT),
+        earliest: Duration::from_secs(18),
+        latest: Duration::from_secs(31),
+        source: "the score of a disk whose probes all take longer than 100 ms doubles every 3 s, from 1 to 64 in 6 steps and \
+                 to 100 with the 7th, the first of which may be about to end \
+                 (tikv:components/health_controller/src/slow_score.rs); PD hears it with the next heartbeat, within 10 s",
+    },
+    Onset {
+        invariant: "hot_region",
+        of: |kind| matches!(kind, FaultKind::HotKey { .. }),
+        earliest: Duration::from_mins(2),
+        latest: Duration::from_mins(3),
+        source: "PD lists a region with its third heartbeat that is hot, one each 60 s (PD: \
+                 pkg/statistics/hot_regions_stat.go)",
+    },
+    Onset {
+        invariant: "pd_member_down",
+        of: |kind| matches!(kind, FaultKind::Kill { .. } | FaultKind::Stop),
+        earliest: Duration::ZERO,
+        latest: Duration::ZERO,
+        source: "a port that no process listens on refuses at once (RFC 9293, 3.10.7.1)",
     },
 ];

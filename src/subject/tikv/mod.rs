@@ -53,6 +53,7 @@ static MANUAL: Manual = Manual {
     takes_load: true,
     sizes_disks: false,
     invariants: invariants::INVARIANTS,
+    onsets: invariants::ONSETS,
     headline: &["pd_health", "store_state"],
     categories: knowledge::CATEGORIES,
     actions: knowledge::ACTIONS,
