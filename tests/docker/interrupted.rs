@@ -8,6 +8,7 @@
 use std::env;
 use std::io::Read as _;
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use rustix::process::Signal;
 
 use super::engine::{Engine, left_of};
 use super::gate::{Gate, Requests};
-use super::program::{Call, Ended, Folder, Kept, SCENARIO, clean};
+use super::program::{Call, Ended, Folder, Kept, PATIENCE, SCENARIO, clean};
 
 const CREATE: Requests = Requests { method: "POST", path: "/containers/create" };
 /// Compose looks for no container by this label, the program for each.
@@ -137,12 +138,13 @@ fn while_claude_thinks() {
         let call = Call::new(engine, folder, SCENARIO);
         let running = call.variable("ANTHROPIC_BASE_URL", url).variable("ANTHROPIC_API_KEY", "sk-ant-none").start();
         // The question comes, and is never answered.
-        let question = thread::spawn(move || {
+        let (sender, question) = mpsc::channel();
+        thread::spawn(move || {
             let (mut client, _) = listener.accept().unwrap();
             client.read_exact(&mut [0; 16]).unwrap();
-            client
+            sender.send(client).unwrap();
         });
-        let client = question.join().unwrap();
+        let client = question.recv_timeout(PATIENCE).expect("the question to Claude");
         running.signal(signal);
         let ended = running.end();
         drop(client);

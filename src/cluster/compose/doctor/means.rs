@@ -166,7 +166,8 @@ impl Trials<'_> {
 
 /// An engine that can do it says that there is no such container.
 async fn try_limits(engine: &Engine) -> Result<(), ClusterError> {
-    let updated = engine.docker.update_container("operator-run-trial", ContainerUpdateBody::default()).await;
+    let updated =
+        engine.docker.update_container("operator-run-no-such-container", ContainerUpdateBody::default()).await;
     updated
         .err()
         .filter(is_unknown_request)
