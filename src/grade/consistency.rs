@@ -1,13 +1,20 @@
 //! Does a diagnosis agree with itself, and would its first commands do harm? Both are told from the diagnosis and what is
 //! known of the subject alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use regex::Regex;
 
 use crate::cluster::Node;
 use crate::diagnosis::{Diagnosis, HypothesisVerdict};
 use crate::subject::{self, Danger, NO_FAULT, NOT_ENOUGH_EVIDENCE, Subject};
+
+/// What finds the dangerous commands of all subjects, made once: a proof grades some thousand answers.
+static DANGERS: LazyLock<BTreeMap<&str, Regex>> = LazyLock::new(|| {
+    let all = subject::all().into_iter().flat_map(subject::dangers);
+    all.filter_map(|danger| Some((danger.command, Regex::new(danger.command).ok()?))).collect()
+});
 
 /// What of a diagnosis cannot be meant together.
 #[must_use]
@@ -43,8 +50,8 @@ pub fn contradictions(diagnosis: &Diagnosis, subject: &dyn Subject) -> Vec<Strin
 pub fn dangerous_commands(diagnosis: &Diagnosis, subject: &dyn Subject, nodes: &[Node]) -> Vec<String> {
     let recommendation = &diagnosis.recommendation;
     let own = |danger: &&Danger| danger.action != Some(recommendation.action.0.as_str());
-    let dangers: Vec<Regex> =
-        subject::dangers(subject).filter(own).filter_map(|one| Regex::new(one.command).ok()).collect();
+    let dangers: Vec<&Regex> =
+        subject::dangers(subject).filter(own).filter_map(|one| DANGERS.get(one.command)).collect();
     let target = &recommendation.target.0;
     let on_others = |command: &str| {
         let words: BTreeSet<&str> = command.split_whitespace().collect();

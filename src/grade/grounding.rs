@@ -49,20 +49,28 @@ fn missing(reference: &EvidenceRef, cited_for: &str) -> String {
     format!("{reference} does not exist: {cited_for}")
 }
 
-/// Why a claim is not grounded.
+/// Why a claim is not grounded. What else it names by its number it may quote from as well.
 fn fault(claim: &Claim, bundle: &Bundle) -> Option<String> {
-    let Some(shown) = shown(&claim.reference, bundle) else {
-        return Some(missing(&claim.reference, &claim.claim));
-    };
+    let words = claim.claim.split(|letter: char| !letter.is_alphanumeric());
+    let number = |word: &&str| word.strip_prefix('E').is_some_and(|rest| rest.parse::<usize>().is_ok());
+    let mut named = words.filter(number).map(EvidenceRef::from).peekable();
+    let alone = named.peek().is_none();
+    let mut seen = Vec::new();
+    for reference in std::iter::once(claim.reference.clone()).chain(named) {
+        match shown(&reference, bundle) {
+            Some(numbers) => seen.extend(numbers),
+            None => return Some(missing(&reference, &claim.claim)),
+        }
+    }
     let reference = &claim.reference;
     let beside = || format!("{} ({reference}: {})", claim.claim, bundle.describe(reference));
     if let Some(node) = stranger(&claim.claim, bundle) {
         return Some(format!("there is no node {node}: {}", beside()));
     }
-    if let Some(node) = elsewhere(claim, bundle) {
+    if let Some(node) = elsewhere(claim, bundle).filter(|_| alone) {
         return Some(format!("it is about {node}: {}", beside()));
     }
-    let not_shown = |quoted: &Quoted| !shown.iter().any(|number| quoted.matches(number));
+    let not_shown = |quoted: &Quoted| !seen.iter().any(|number| quoted.matches(number));
     let missing = numbers(&claim.claim).into_iter().find(not_shown)?;
     Some(format!("{reference} does not show {}: {}", missing.text, beside()))
 }
@@ -102,17 +110,17 @@ fn stranger<'c>(claim: &'c str, bundle: &Bundle) -> Option<&'c str> {
     })
 }
 
-/// The node that a piece of evidence is about, if the claim names only others and the evidence none of them.
+/// The node that a reading is about, if the claim names only others and the reading none of them.
 fn elsewhere<'b>(claim: &Claim, bundle: &'b Bundle) -> Option<&'b str> {
-    let (about, text) = match (bundle.row(&claim.reference), bundle.log(&claim.reference)) {
-        (Some(row), _) => (&row.node, row.values().map(ToString::to_string).join(" ")),
-        (None, log) => log.map(|log| (&log.node, log.text.clone()))?,
-    };
+    let row = bundle.row(&claim.reference)?;
+    let text = row.values().map(ToString::to_string).join(" ");
     let mentions = |text: &str, node: &str| {
         text.split(|letter: char| !letter.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case(node))
     };
-    let node = bundle.nodes.iter().find(|node| node.name == *about)?.name.as_str();
-    let nodes = bundle.nodes.iter().map(|node| node.name.as_str());
+    let node = bundle.nodes.iter().find(|node| node.name == row.node)?.name.as_str();
+    // A name without a number is that of a program as well, such as Prometheus.
+    let numbered = |name: &&str| name.ends_with(|letter: char| letter.is_ascii_digit());
+    let nodes = bundle.nodes.iter().map(|node| node.name.as_str()).filter(numbered);
     let mut claimed = nodes.filter(|node| mentions(&claim.claim, node)).peekable();
     claimed.peek()?;
     claimed.all(|other| other != node && !mentions(&text, other)).then_some(node)

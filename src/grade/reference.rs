@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::diagnosis::{ActionName, Bundle, Component, Diagnosis, form};
+use crate::diagnosis::{ActionName, ActionOption, Bundle, Component, Diagnosis, form};
 use crate::reading::NodeName;
 use crate::subject::{self, CLUSTER, Severity, Subject};
 
@@ -128,6 +128,15 @@ impl Reference {
     pub(super) fn with_action(&self, name: &str) -> Diagnosis {
         let mut diagnosis = self.diagnosis.clone();
         diagnosis.recommendation.action = ActionName(name.to_owned());
+        // What is recommended is one of the options, or that alone would give it away.
+        if !diagnosis.options.iter().any(|option| option.action.0 == name) {
+            let reversible = self.subject().ok().is_some_and(|subject| {
+                subject::actions(subject).any(|action| action.name == name && action.reversible)
+            });
+            let (action, target) = (ActionName(name.to_owned()), diagnosis.recommendation.target.clone());
+            let (benefit, risk) = (String::new(), String::new());
+            diagnosis.options.push(ActionOption { action, target, benefit, risk, reversible });
+        }
         diagnosis
     }
 

@@ -62,7 +62,7 @@ pub const ACTIONS: &[Action] = &[
     },
     Action {
         name: "raise_resource_limit",
-        does: "gives a node's process more memory or processor time",
+        does: "gives a node's process more memory or processor time, and starts it again if it has ended for want of that",
         risk: "takes it from what runs beside it",
         reversible: true,
         command: "docker stats --no-stream {node}",

@@ -220,7 +220,7 @@ async fn a_wrong_cause_fails_and_a_wrong_number_is_not_grounded() {
         |message| word(word(message, "process_crash", "disk_full"), "no heartbeat for", "no heartbeat for 77 s, not");
     let (outcome, record, _) = run(&Bench::empty(), manner).await;
     assert_eq!((outcome.exit, record.verdict), (1, Verdict::Fail));
-    assert_eq!(record.reasons[0], "rubric: 0.76 of 0.80 needed; not met: cause, grounded");
+    assert_eq!(record.reasons[0], "rubric: 0.76 of 0.80 needed; not met: cause, grounded, calibrated");
     let [ungrounded] = record.grounding.as_ref().unwrap().ungrounded.as_slice() else {
         panic!("{:?}", record.grounding)
     };

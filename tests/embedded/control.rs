@@ -71,11 +71,11 @@ fn the_twin_is_quiet_and_nothing_is_wrong_with_it() {
     assert!(evidence.tickets.is_empty());
     let claims: Vec<&str> = diagnosis.evidence.iter().map(|claim| claim.claim.as_str()).collect();
     assert_snapshot!(claims.join("\n"), @"
-    pd0 pd_health is healthy, as before
-    pd2 pd_health is healthy, as before
     pd1 pd_health is healthy, as before
-    tikv2 store_state is Up, as before
+    pd2 pd_health is healthy, as before
+    pd0 pd_health is healthy, as before
     tikv1 store_state is Up, as before
+    tikv2 store_state is Up, as before
     tikv0 store_state is Up, as before
     ");
     // Nobody opened a ticket, and the twin is no run of its own.

@@ -17,7 +17,7 @@ use operator_run::run::{self, Context, Events, Extras, Plan, RunRecord, Snapshot
 use operator_run::scenario::{self, LoadPart, Loaded};
 use operator_run::store::Store;
 use operator_run::subject::tikv::TiKv;
-use operator_run::subject::{CLUSTER, ClusterSpec};
+use operator_run::subject::{CLUSTER, ClusterSpec, actions};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -59,7 +59,7 @@ impl Diagnoser for Advises {
             },
             benefit: String::new(),
             risk: String::new(),
-            reversible: true,
+            reversible: actions(&TiKv).any(|known| known.name == *action && known.reversible),
         };
         diagnosis.options = self.0.iter().map(option).collect();
         diagnosis.recommendation.action = diagnosis.options[0].action.clone();

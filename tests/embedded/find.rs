@@ -149,7 +149,11 @@ fn a_junit_report_has_every_scenario() {
         ends,
         [
             ("store-down", None, String::new()),
-            ("flops", Some(NonSuccessKind::Failure), "rubric: 0.79 of 0.80 needed; not met: cause".to_owned()),
+            (
+                "flops",
+                Some(NonSuccessKind::Failure),
+                "rubric: 0.79 of 0.80 needed; not met: cause, calibrated".to_owned()
+            ),
             (
                 "breaks",
                 Some(NonSuccessKind::Error),

@@ -56,7 +56,7 @@ fn allowed(kind: Kind) -> &'static [&'static str] {
         Kind::Cause => &[".root_cause.category", ".hypotheses[].category"],
         Kind::Component => &[".root_cause.component", ".hypotheses[].component"],
         Kind::Severity => &[".impact.severity"],
-        Kind::Remedy | Kind::Harm => &[".recommendation.action"],
+        Kind::Remedy | Kind::Harm => &[".recommendation.action", ".options[]"],
         Kind::Target => &[".recommendation.target"],
         Kind::Evidence => &[".evidence[].ref"],
         Kind::Numbers => &[".evidence[].claim"],
@@ -70,7 +70,9 @@ fn allowed(kind: Kind) -> &'static [&'static str] {
             ".options[]",
             ".confidence",
         ],
-        Kind::Order => &[".root_cause.category", ".hypotheses[].category", ".impact.severity", ".recommendation."],
+        Kind::Order => {
+            &[".root_cause.category", ".hypotheses[].category", ".impact.severity", ".recommendation.", ".options[]"]
+        }
         Kind::Other => &[
             ".hypotheses[]",
             ".root_cause.",
@@ -125,7 +127,7 @@ fn all_words_that_are_not_right_are_tried() {
     let right = ["restart_store", "wait_and_watch"];
     let actions = subject::actions(tikv).map(|action| action.name.to_owned());
     assert_eq!(tried(&[Kind::Remedy, Kind::Harm]), actions.filter(|name| !right.contains(&name.as_str())).collect());
-    assert_eq!(tried(&[Kind::Harm]), ["delete_store", "free_disk_space", "unsafe_recover"].map(str::to_owned).into());
+    assert_eq!(tried(&[Kind::Harm]), ["delete_store", "unsafe_recover"].map(str::to_owned).into());
     let places = ["pd0", "pd1", "pd2", "tikv0", "tikv2", "cluster"].map(|name| format!("on {name}"));
     assert_eq!(tried(&[Kind::Component]), places.clone().into());
     assert_eq!(tried(&[Kind::Target]), places.into());

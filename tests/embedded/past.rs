@@ -38,7 +38,7 @@ async fn who_follows_them_fails() {
     });
     let observed = run(CRASHED_BEFORE, &follows, Broken::Nothing, &CancellationToken::new()).await;
     assert_eq!(observed.record.verdict, Verdict::Fail);
-    assert_eq!(observed.record.reasons, ["rubric: 0.67 of 0.80 needed; not met: cause, not-as-before"]);
+    assert!(observed.record.reasons[0].contains("not met: cause, not-as-before"), "{:?}", observed.record.reasons);
 }
 
 #[tokio::test]

@@ -74,6 +74,8 @@ fn a_rubric_with_a_hole_is_found_and_what_it_lets_through_is_named() {
         ("    - { id: remedy,", "    - { id: cheap, required: true, path: cost, at_most: 1 }\n    #"),
         ("    - { id: no-harm,", "    #"),
         ("    - { id: severity,", "    #"),
+        ("    - { id: consistent,", "    #"),
+        ("    - { id: safe-commands,", "    #"),
     ]);
     assert_eq!(outcome.exit, 1);
     assert_snapshot!(outcome.stdout);

@@ -189,7 +189,7 @@ fn the_reasons_are_shown_below_the_verdict() {
                                                0.0 s
 
     FAIL store-down  misdiagnosed  run RUN, TIME s of wall time
-         rubric: 0.79 of 0.80 needed; not met: cause
+         rubric: 0.79 of 0.80 needed; not met: cause, calibrated
     ");
 }
 
@@ -210,7 +210,7 @@ fn a_kept_run_is_graded_by_a_rubric_that_has_changed() {
     assert_eq!(exit, 1);
     assert_snapshot!(stricter, @"
     RUN  store-down  passed → misdiagnosed
-         rubric: 0.79 of 0.80 needed; not met: cause
+         rubric: 0.79 of 0.80 needed; not met: cause, calibrated
     1 of 1 verdicts changed
     ");
     bench.write("harm.yaml", changed(&[("none_of: [delete_store,", "none_of: [restart_store,")]));

@@ -111,5 +111,6 @@ fn several_runs_are_summed_up() {
     assert_snapshot!(summary, @"
     store_down  after 16.0 s, 16.0 to 20.0 s in 3 detections
     3 scenarios: 3 pass
+    calibration: Brier score 0.000 over 3 diagnoses (0 is best, 0.25 is a coin)
     ");
 }
