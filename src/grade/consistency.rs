@@ -19,7 +19,7 @@ static DANGERS: LazyLock<BTreeMap<&str, Regex>> = LazyLock::new(|| {
 /// What of a diagnosis cannot be meant together.
 #[must_use]
 pub fn contradictions(diagnosis: &Diagnosis, subject: &dyn Subject) -> Vec<String> {
-    let Diagnosis { hypotheses, root_cause, options, recommendation, .. } = diagnosis;
+    let Diagnosis { timeline, hypotheses, root_cause, options, recommendation, .. } = diagnosis;
     let cause = &root_cause.category;
     let confirmed = || hypotheses.iter().filter(|one| one.verdict == HypothesisVerdict::Confirmed);
     let mut found = Vec::new();
@@ -41,7 +41,16 @@ pub fn contradictions(diagnosis: &Diagnosis, subject: &dyn Subject) -> Vec<Strin
     let for_good = |action: &str| subject::actions(subject).any(|known| known.name == action && !known.reversible);
     let taken_lightly = options.iter().filter(|option| option.reversible && for_good(&option.action.0));
     found.extend(taken_lightly.map(|option| format!("{} cannot be undone, as is said of it", option.action)));
+    let moments: Vec<f64> = timeline.iter().filter_map(|entry| seconds(&entry.at)).collect();
+    if moments.windows(2).any(|pair| pair[1] < pair[0]) {
+        found.push("the timeline is not in the order of its times".to_owned());
+    }
     found
+}
+
+/// The seconds of a moment such as `-12.0 s`; none of what is no number.
+fn seconds(at: &str) -> Option<f64> {
+    at.trim().trim_end_matches('s').trim().parse().ok()
 }
 
 /// The first commands that would do harm: those that a subject knows to, and what stops, restarts or limits another node
@@ -116,6 +125,16 @@ mod tests {
         ] {
             assert_eq!(found(place, value), [expected], "{place}");
         }
+    }
+
+    #[test]
+    fn a_timeline_is_told_oldest_first() {
+        let timeline = |moments: [&str; 3]| json!(moments.map(|at| json!({ "at": at, "event": "" })));
+        assert_eq!(found("/timeline", timeline(["-2.0 s", "soon after", "+1.5 s"])), [""; 0]);
+        assert_eq!(
+            found("/timeline", timeline(["-2.0 s", "+1.5 s", "+0.0 s"])),
+            ["the timeline is not in the order of its times"]
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The stable part of a diagnosis: what a snapshot keeps. What becomes of each field is declared in [`FIELDS`], in the
+//! The stable part of a diagnosis: what a snapshot keeps. What becomes of each field is declared in `FIELDS`, in the
 //! words of insta's redactions. insta itself redacts only what it asserts, and its assertions panic and print.
 
 use std::collections::BTreeSet;
