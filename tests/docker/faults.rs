@@ -11,8 +11,10 @@ use operator_run::store::Store;
 use operator_run::units::{Size, Span};
 use tokio_util::sync::CancellationToken;
 
+use super::beside::{connects, container};
 use super::engine::docker;
 use super::library::{in_own_process, plan_of};
+use super::on_cluster::until;
 use super::program::{PATIENCE, SCENARIO};
 
 #[test]
@@ -20,6 +22,8 @@ fn processes_come_and_go() {
     in_own_process("faults::processes_come_and_go", async |store| {
         let (cluster, run) = up(store).await;
         for signal in [Signal::Terminate, Signal::Quit] {
+            // A process that has only begun to run does not hear signals yet.
+            until("etcd0 to listen", || connects(&run, "etcd1", "etcd0"));
             let kill = Fault::new(FaultKind::Kill { signal }, "etcd0".into());
             let undo = bite(&*cluster, &kill).await;
             assert_eq!(docker(&["inspect", "--format", "{{.State.Running}}", &container(&run, "etcd0")]), "false");
@@ -210,11 +214,6 @@ fn free_bytes(run: &str, node: &str) -> u64 {
 fn agent(run: &str, purpose: &str) -> String {
     let (run, agent) = (format!("label=operator-run.run={run}"), format!("label=operator-run.agent={purpose}"));
     docker(&["ps", "--quiet", "--filter", &run, "--filter", &agent])
-}
-
-fn container(run: &str, node: &str) -> String {
-    let (run, node) = (format!("label=operator-run.run={run}"), format!("label=operator-run.node={node}"));
-    docker(&["ps", "--all", "--quiet", "--filter", &run, "--filter", &node])
 }
 
 /// The state of a node's process, as `ps` writes it.

@@ -143,7 +143,6 @@ impl Agent {
     /// Lets it undo everything and end; it is gone then.
     pub(super) async fn end(self) -> Result<(), ClusterError> {
         let undone = self.say("end").await;
-        self.link.lock().await.take_leave().await;
         wait_until_removed(&self.docker, &self.id).await?;
         undone.map(drop)
     }
@@ -182,14 +181,6 @@ impl Link {
             Some(("ok", output)) => Ok(output.to_owned()),
             Some(("failed", output)) => Err(output.to_owned()),
             _ => Err(format!("it answered {answer:?}")),
-        }
-    }
-
-    /// Tells an agent that is about to end that its answer was heard; until then it stays, since what a container prints
-    /// with its last breath can be lost. One that is gone already needs no word.
-    async fn take_leave(&mut self) {
-        if self.input.write_all(b"heard\n").await.is_ok() {
-            let _ = self.input.flush().await;
         }
     }
 

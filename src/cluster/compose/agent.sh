@@ -6,7 +6,7 @@
 #   undo COMMAND   will run it at the end, the latest first
 #   renew COMMAND  will run it at each sign of life
 #   alive          a sign of life
-#   end            undoes everything, and ends when it is told that its answer was heard
+#   end            undoes everything, and ends
 lease=$1
 undos=() renewals=()
 
@@ -39,5 +39,5 @@ while IFS= read -r -t "$lease" line; do
     *) output="no such order: $line" word=failed ;;
   esac
   printf '%s %s\n' "$word" "${output//$'\n'/ | }"
-  [[ $line != end ]] || { IFS= read -r -t "$lease" line || true; break; }
+  [[ $line != end ]] || break
 done
