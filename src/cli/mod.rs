@@ -60,7 +60,9 @@ Environment:
   ANTHROPIC_MODEL               the model, as --model
   INSTA_UPDATE, CI              what becomes of a new snapshot, as with insta
   OPERATOR_RUN_COMPOSE          the Compose command, such as 'docker compose'
+  OPERATOR_RUN_DB               the database, as --db
   OPERATOR_RUN_ETCD_IMAGE, OPERATOR_RUN_PROMETHEUS_IMAGE   other images than the official ones
+  OPERATOR_RUN_NETTOOLS_IMAGE   the image from which faults of network, disk and control group are done
   OPERATOR_RUN_LOG              what is logged to standard error, such as debug or operator_run=trace";
 
 /// Finds out whether an AI operator can really diagnose a failing distributed system.

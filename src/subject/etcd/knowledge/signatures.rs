@@ -120,6 +120,7 @@ pub(in crate::subject::etcd) const SIGNATURES: &[Signature] = &[
                 weight: 2.0,
             },
             Sign { on: Suspect, reading: "fsync_p99", expected: AtMost(0.5), weight: 2.0 },
+            Sign { on: Suspect, reading: "overload_warnings", expected: AtMost(0.0), weight: 2.0 },
             Sign { on: Peers, reading: "write", expected: OneOf(&["ok"]), weight: 2.0 },
             Sign { on: Peers, reading: "knows_leader", expected: OneOf(&["true"]), weight: 1.0 },
         ],
