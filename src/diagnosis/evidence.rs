@@ -25,7 +25,7 @@ const LOG_LINE: usize = 600;
 const VALUE: usize = 200;
 
 /// The ticket as a diagnoser is shown it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TicketFacts {
     /// The invariant that is violated.
     pub invariant: String,
@@ -35,13 +35,23 @@ pub struct TicketFacts {
     pub node: NodeName,
     /// What was seen.
     pub because: String,
+    /// Since when, in seconds from the poll that found the first violation.
+    #[serde(default)]
+    pub since: f64,
 }
 
-impl From<&Violation> for TicketFacts {
-    fn from(violation: &Violation) -> Self {
-        let Violation { invariant, demands, node, because, .. } = violation.clone();
-        Self { invariant, demands, node, because }
+impl TicketFacts {
+    /// A violation as it is shown; `at` is when the first one was found.
+    #[must_use]
+    pub fn of(violation: &Violation, at: Timestamp) -> Self {
+        let Violation { invariant, demands, node, because, since } = violation.clone();
+        Self { invariant, demands, node, because, since: offset(since, at) }
     }
+}
+
+/// Seconds from one time to another, to a tenth.
+fn offset(time: Timestamp, from: Timestamp) -> f64 {
+    (time.duration_since(from).as_secs_f64() * 10.0).round() / 10.0
 }
 
 /// One value over the time of the violation.
@@ -149,7 +159,6 @@ impl Bundle {
     #[must_use]
     pub fn gather(subject: &dyn Subject, nodes: &[Node], observations: &Observations) -> Self {
         let Observations { tickets, before, at, after, logs, past } = observations;
-        let offset = |time: Timestamp| (time.duration_since(at.at).as_secs_f64() * 10.0).round() / 10.0;
         let place = |row: &EvidenceRow| match nodes.iter().position(|node| node.name == row.node) {
             Some(index) => index + 2,
             None => usize::from(row.source == CLIENTS),
@@ -181,7 +190,7 @@ impl Bundle {
         kept.iter_mut().zip(&mut numbers).for_each(|(row, id)| row.id = id);
         let log = |(line, id): (&LogLine, EvidenceRef)| EvidenceLog {
             id,
-            offset: offset(line.at),
+            offset: offset(line.at, at.at),
             node: line.node.clone(),
             text: cut(&line.text, LOG_LINE),
         };
@@ -189,7 +198,7 @@ impl Bundle {
             subject: subject.name().to_owned(),
             nodes: nodes.to_vec(),
             tickets: tickets.clone(),
-            columns: [before, at, after].map(|observation| offset(observation.at)),
+            columns: [before, at, after].map(|observation| offset(observation.at, at.at)),
             readings: kept,
             readings_left_out,
             logs: logs.into_iter().zip(numbers).map(log).collect(),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::reading::NodeName;
 use crate::subject::{self, CLUSTER, Subject};
 
-use super::evidence::{CLIENTS, EvidenceRow};
+use super::evidence::{CLIENTS, EvidenceRow, TicketFacts};
 use super::past::PastTicket;
 use super::{Bundle, sha256};
 
@@ -56,7 +56,7 @@ pub(super) fn templates_hash() -> String {
 /// A bundle as the template shows it: all values as text, which no value can break out of.
 #[derive(Serialize)]
 struct View<'a> {
-    tickets: &'a [super::evidence::TicketFacts],
+    tickets: Vec<Ticket<'a>>,
     nodes: &'a [crate::cluster::Node],
     columns: [String; 3],
     tables: Vec<Table<'a>>,
@@ -65,6 +65,15 @@ struct View<'a> {
     logs_left_out: usize,
     fence: String,
     past: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Ticket<'a> {
+    invariant: &'a str,
+    node: &'a str,
+    since: String,
+    because: &'a str,
+    demands: &'a str,
 }
 
 /// What was read of one node.
@@ -93,6 +102,13 @@ struct Log<'a> {
 
 impl<'a> View<'a> {
     fn of(bundle: &'a Bundle) -> Self {
+        let ticket = |ticket: &'a TicketFacts| Ticket {
+            invariant: &ticket.invariant,
+            node: ticket.node.as_str(),
+            since: format!("{:+.1}", ticket.since),
+            because: &ticket.because,
+            demands: &ticket.demands,
+        };
         let log = |log: &'a super::evidence::EvidenceLog| Log {
             id: &log.id.0,
             offset: format!("{:+.1}", log.offset),
@@ -100,7 +116,7 @@ impl<'a> View<'a> {
             text: &log.text,
         };
         Self {
-            tickets: &bundle.tickets,
+            tickets: bundle.tickets.iter().map(ticket).collect(),
             nodes: &bundle.nodes,
             columns: bundle.columns.map(|offset| format!("{offset:+.1}")),
             tables: tables(bundle),

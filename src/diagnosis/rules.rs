@@ -349,6 +349,7 @@ mod tests {
                 demands: String::new(),
                 node: "etcd0".into(),
                 because: String::new(),
+                since: 0.0,
             }],
             columns: [-3.0, 0.0, 3.0],
             readings: readings.into_iter().enumerate().map(row).collect(),

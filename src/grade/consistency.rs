@@ -29,7 +29,8 @@ pub fn contradictions(diagnosis: &Diagnosis, subject: &dyn Subject) -> Vec<Strin
     } else if !confirmed().any(|one| one.category == *cause) {
         found.push(format!("the root cause is {cause}, and no hypothesis of it is confirmed"));
     }
-    for hypothesis in hypotheses {
+    // Of what is rejected a reading may have suggested it and, looked at again, have ruled it out.
+    for hypothesis in confirmed() {
         let both = hypothesis.supporting.iter().find(|reference| hypothesis.contradicting.contains(reference));
         found.extend(both.map(|reference| format!("{reference} speaks for and against {}", hypothesis.category)));
     }
@@ -111,6 +112,7 @@ mod tests {
     #[test]
     fn a_diagnosis_must_agree_with_itself() {
         assert_eq!(found("/confidence", json!(0.8)), [""; 0]);
+        assert_eq!(found("/hypotheses/1/supporting", json!(["E1"])), [""; 0], "it looked so first");
         for (place, value, expected) in [
             (
                 "/root_cause/category",
@@ -118,7 +120,7 @@ mod tests {
                 "the root cause is disk_slow, and no hypothesis of it is confirmed",
             ),
             ("/root_cause/category", json!("no_fault"), "the root cause is no_fault, and process_crash is confirmed"),
-            ("/hypotheses/1/supporting", json!(["E1"]), "E1 speaks for and against disk_full"),
+            ("/hypotheses/0/contradicting", json!(["E1"]), "E1 speaks for and against process_crash"),
             ("/hypotheses/0/supporting", json!([]), "process_crash is confirmed by nothing"),
             ("/recommendation/action", json!("add_store"), "add_store is recommended and is none of the options"),
             ("/options/1/reversible", json!(true), "delete_store cannot be undone, as is said of it"),
@@ -160,6 +162,8 @@ mod tests {
             ("pd-ctl store delete 4", true),
             ("pd-ctl store", false),
             ("pd-ctl unsafe remove-failed-stores 4", true),
+            ("pd-ctl unsafe remove-failed-stores --auto-detect", true),
+            ("pd-ctl unsafe remove-failed-stores show", false),
             ("pd-ctl scheduler remove evict-leader-scheduler", false),
             ("pd-ctl scheduler remove evict-slow-store-scheduler", true),
             ("dd if=/dev/zero of=/data/probe bs=4k count=1", false),

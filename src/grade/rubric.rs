@@ -1,6 +1,6 @@
 //! The rubric: checks on paths of a diagnosis and on what is known beside it, with weights.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -261,7 +261,8 @@ pub fn grade(rubric: &Rubric, diagnosis: &Diagnosis, facts: &Facts) -> Result<Gr
     graded[DANGEROUS_COMMANDS] = facts.dangerous_commands.iter().cloned().collect();
     for (path, verdict) in BY_VERDICT {
         let causes = diagnosis.hypotheses.iter().filter(|one| one.verdict == verdict).map(|one| &one.category.0);
-        graded[path] = causes.cloned().collect();
+        // The same on several nodes is one cause.
+        graded[path] = causes.cloned().collect::<BTreeSet<_>>().into_iter().collect();
     }
     let calibration = calibration(rubric, diagnosis.confidence, &graded, facts);
     graded[CALIBRATION] = calibration.into();

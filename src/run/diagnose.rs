@@ -51,7 +51,7 @@ impl Pipeline<'_> {
         // An expected violation first: an allowed one may have fired before it.
         let mut tickets: Vec<_> = self.fired.iter().collect();
         tickets.sort_by_key(|(_, expectation)| *expectation != Expectation::Expected);
-        let tickets = tickets.into_iter().map(|(violation, _)| TicketFacts::from(violation)).collect();
+        let tickets = tickets.into_iter().map(|(violation, _)| TicketFacts::of(violation, at.at)).collect();
         let logs = self.context.unless_interrupted(self.cluster.logs(before.at)).await??;
         let (before, at, after) = (before.clone(), at.clone(), after.clone());
         // What the database knows of earlier runs would tell the answer.

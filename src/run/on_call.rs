@@ -151,7 +151,7 @@ impl Watch<'_> {
         let mut violations = std::mem::take(&mut self.undiagnosed);
         // A node's violation tells more than what clients feel of it, which is often seen first.
         violations.sort_by_key(|(_, violation)| violation.node.as_str() == CLUSTER);
-        let facts = violations.iter().map(|(_, violation)| TicketFacts::from(violation));
+        let facts = violations.iter().map(|(_, violation)| TicketFacts::of(violation, at.at));
         let logs = self.plan.cluster.logs(before.at).await.unwrap_or_else(|error| {
             tracing::debug!("{error}");
             Vec::new()

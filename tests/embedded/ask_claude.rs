@@ -39,7 +39,7 @@ async fn answer(State(server): State<Server>, request: Request) -> ([(&'static s
 
 /// What a careful operator would say, read from the table of readings in the question.
 pub(crate) fn diagnosis(question: &str) -> Value {
-    let node = question.split_once("- store_down on ").unwrap().1.split(':').next().unwrap();
+    let node = question.split_once("- store_down on ").unwrap().1.split(',').next().unwrap();
     let table = question.split_once(&format!("## What changed: {node}\n")).unwrap().1.split("\n\n").next().unwrap();
     let row = |name: &str| {
         let cells = table.lines().map(|line| line.split(" | ").collect::<Vec<_>>());

@@ -2,53 +2,27 @@
 
 use std::sync::Mutex;
 
-use async_trait::async_trait;
 use insta::assert_snapshot;
 use operator_run::clock::span_between;
-use operator_run::diagnosis::rules::diagnose;
-use operator_run::diagnosis::{ActionName, Answer, Category, Diagnoser, DiagnoserError, Question};
+use operator_run::diagnosis::{ActionName, Category, Diagnoser, Diagnosis, Question};
 use operator_run::run::{Class, Extras, Phase, RunRecord, Said, Verdict};
-use operator_run::subject::tikv::TiKv;
 use tokio_util::sync::CancellationToken;
 
+use super::as_baseline::AsBaseline;
 use super::bench::{Bench, STORE_DOWN, changed};
 use super::spy::{Broken, Observed, run_with};
 
-/// Answers as the baseline does, but for these words when there is no ticket, and keeps what it was asked then.
-struct Says {
-    cause: &'static str,
-    action: &'static str,
-    asked: Mutex<Option<String>>,
-}
-
-impl Says {
-    fn new(cause: &'static str, action: &'static str) -> Self {
-        Self { cause, action, asked: Mutex::default() }
-    }
-}
-
-#[async_trait]
-impl Diagnoser for Says {
-    fn name(&self) -> &'static str {
-        "test"
-    }
-
-    fn label(&self) -> String {
-        "a test".to_owned()
-    }
-
-    async fn diagnose(&self, question: &Question<'_>) -> Result<Answer, DiagnoserError> {
-        let mut diagnosis = diagnose(&TiKv, question.bundle);
+/// Answers as the baseline does, but for these words when there is no ticket.
+fn says(cause: &'static str, action: &'static str) -> impl Diagnoser {
+    AsBaseline(move |question: &Question<'_>, diagnosis: &mut Diagnosis| {
         if question.bundle.tickets.is_empty() {
-            *self.asked.lock().unwrap() = Some(question.prompt.user.clone());
-            diagnosis.root_cause.category = Category::from(self.cause);
-            diagnosis.recommendation.action = ActionName::from(self.action);
+            diagnosis.root_cause.category = Category::from(cause);
+            diagnosis.recommendation.action = ActionName::from(action);
         }
-        Ok(Answer { diagnosis, exchange: None })
-    }
+    })
 }
 
-async fn run(broken: Broken, diagnoser: &Says) -> Observed {
+async fn run(broken: Broken, diagnoser: &dyn Diagnoser) -> Observed {
     let extras = Extras { with_control: true, ..Extras::default() };
     run_with(extras, STORE_DOWN, diagnoser, broken, &CancellationToken::new()).await
 }
@@ -101,11 +75,14 @@ fn a_control_needs_none() {
 
 #[tokio::test]
 async fn the_twin_comes_up_when_the_run_is_down() {
-    let says = Says::new("no_fault", "wait_and_watch");
-    let observed = run(Broken::Nothing, &says).await;
+    let asked = Mutex::new(String::new());
+    let listens = AsBaseline(|question: &Question<'_>, _: &mut Diagnosis| {
+        asked.lock().unwrap().clone_from(&question.prompt.user);
+    });
+    let observed = run(Broken::Nothing, &listens).await;
     assert_eq!((observed.record.verdict, observed.unhealed), (Verdict::Pass, 0), "{:?}", observed.record.reasons);
     assert_eq!(observed.calls, [RUN.as_slice(), &["up", "down"]].concat());
-    let asked = says.asked.into_inner().unwrap().unwrap();
+    let asked = asked.into_inner().unwrap();
     let head: Vec<&str> = asked.lines().take(13).collect();
     assert_snapshot!(head.join("\n"), @"
     # Ticket
@@ -135,7 +112,7 @@ async fn who_blames_somebody_for_nothing_fails() {
         ("planned_restart", "wait_and_watch", Said::Wrong, Class::Misdiagnosed),
         ("process_crash", "restart_store", Said::Wrong, Class::Misdiagnosed),
     ] {
-        let record = run(Broken::Nothing, &Says::new(cause, action)).await.record;
+        let record = run(Broken::Nothing, &says(cause, action)).await.record;
         let verdict = if class == Class::Passed { Verdict::Pass } else { Verdict::Fail };
         let found = (record.verdict, record.class, record.control.unwrap().said);
         assert_eq!(found, (verdict, class, Some(said)), "{cause}, {action}");
@@ -149,7 +126,7 @@ async fn who_blames_somebody_for_nothing_fails() {
 
 #[tokio::test]
 async fn what_the_twin_is_not_quiet_about_is_a_false_alarm() {
-    let record = run(Broken::TwinAlarms, &Says::new("", "")).await.record;
+    let record = run(Broken::TwinAlarms, &says("", "")).await.record;
     assert_eq!((record.verdict, record.class), (Verdict::Fail, Class::FalseAlarm), "{:?}", record.reasons);
     assert_snapshot!(record.reasons.join("\n"), @"
     control: false alarm without the fault: store_down on tikv0: PD says Disconnected, status port: refused
@@ -169,7 +146,7 @@ async fn what_breaks_in_the_twin_is_an_error_of_the_run() {
         (Broken::TwinObserve, Class::Environment, "control: interrupted"),
         (Broken::TwinDown, Class::NotCleaned, "control: down: it is broken (Mend it.)"),
     ] {
-        let observed = run(broken, &Says::new("no_fault", "wait_and_watch")).await;
+        let observed = run(broken, &says("no_fault", "wait_and_watch")).await;
         let record = observed.record;
         assert_eq!((record.verdict, record.class), (Verdict::Error, class), "{broken:?}: {:?}", record.reasons);
         assert!(record.reasons[0].starts_with(reason), "{broken:?}: {:?}", record.reasons);
@@ -185,7 +162,7 @@ async fn what_breaks_in_the_twin_is_an_error_of_the_run() {
 
 #[tokio::test]
 async fn an_error_has_no_twin() {
-    let observed = run(Broken::Inject, &Says::new("", "")).await;
+    let observed = run(Broken::Inject, &says("", "")).await;
     assert_eq!((observed.record.verdict, observed.record.control), (Verdict::Error, None));
     assert_eq!(observed.calls, RUN);
 }

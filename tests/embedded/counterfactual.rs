@@ -8,10 +8,8 @@ mod table;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use async_trait::async_trait;
 use operator_run::cluster::Backend;
-use operator_run::diagnosis::rules::diagnose;
-use operator_run::diagnosis::{ActionOption, Answer, Diagnoser, DiagnoserError, Question};
+use operator_run::diagnosis::{ActionOption, Diagnoser, Diagnosis, Question};
 use operator_run::reading::NodeName;
 use operator_run::run::{self, Context, Events, Extras, Plan, RunRecord, SnapshotPolicy, Update};
 use operator_run::scenario::{self, LoadPart, Loaded};
@@ -20,6 +18,8 @@ use operator_run::subject::tikv::TiKv;
 use operator_run::subject::{CLUSTER, ClusterSpec, actions};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use super::as_baseline::AsBaseline;
 
 /// To which node something is done.
 #[derive(Debug, Clone, Copy)]
@@ -32,20 +32,8 @@ enum On {
 }
 
 /// Answers as the baseline does, but weighs these actions; the first of them is recommended.
-struct Advises(Vec<(&'static str, On)>);
-
-#[async_trait]
-impl Diagnoser for Advises {
-    fn name(&self) -> &'static str {
-        "test"
-    }
-
-    fn label(&self) -> String {
-        "a test".to_owned()
-    }
-
-    async fn diagnose(&self, question: &Question<'_>) -> Result<Answer, DiagnoserError> {
-        let mut diagnosis = diagnose(&TiKv, question.bundle);
+fn advises(actions_on: Vec<(&'static str, On)>) -> impl Diagnoser {
+    AsBaseline(move |question: &Question<'_>, diagnosis: &mut Diagnosis| {
         let suspect = question.bundle.suspect().cloned().unwrap_or_else(|| CLUSTER.into());
         let role =
             |name: &NodeName| question.bundle.nodes.iter().find(|node| node.name == *name).map(|node| &node.role);
@@ -61,11 +49,10 @@ impl Diagnoser for Advises {
             risk: String::new(),
             reversible: actions(&TiKv).any(|known| known.name == *action && known.reversible),
         };
-        diagnosis.options = self.0.iter().map(option).collect();
+        diagnosis.options = actions_on.iter().map(option).collect();
         diagnosis.recommendation.action = diagnosis.options[0].action.clone();
         diagnosis.recommendation.target = diagnosis.options[0].target.clone();
-        Ok(Answer { diagnosis, exchange: None })
-    }
+    })
 }
 
 const TRIED: Extras = Extras {

@@ -2,12 +2,11 @@
 
 use async_trait::async_trait;
 use insta::assert_debug_snapshot;
-use operator_run::diagnosis::rules::diagnose;
 use operator_run::diagnosis::{Answer, Claim, Diagnoser, DiagnoserError, Diagnosis, HypothesisVerdict, Question};
 use operator_run::run::{Class, Event, Verdict};
-use operator_run::subject::tikv::TiKv;
 use tokio_util::sync::CancellationToken;
 
+use super::as_baseline::AsBaseline;
 use super::bench::{STORE_DOWN, changed};
 use super::spy::{Broken, Observed, run};
 
@@ -17,10 +16,6 @@ pub(crate) enum Manner {
     Refuses,
     /// Never answers; the run is interrupted while it is waited for.
     Sleeps(CancellationToken),
-    /// Answers as the baseline does, with these claims.
-    Claims(Vec<(&'static str, &'static str)>),
-    /// Answers as the baseline does, after a change.
-    Changes(fn(&mut Diagnosis)),
 }
 
 #[async_trait]
@@ -33,38 +28,33 @@ impl Diagnoser for Manner {
         "a test".to_owned()
     }
 
-    async fn diagnose(&self, question: &Question<'_>) -> Result<Answer, DiagnoserError> {
-        let mut diagnosis = diagnose(&TiKv, question.bundle);
+    async fn diagnose(&self, _question: &Question<'_>) -> Result<Answer, DiagnoserError> {
         match self {
             Self::Panics => panic!("I have no idea"),
             Self::Refuses => {
                 let reason = "it is a poem".to_owned();
-                return Err(DiagnoserError::Invalid { request_id: Some("req_9".to_owned()), reason });
+                Err(DiagnoserError::Invalid { request_id: Some("req_9".to_owned()), reason })
             }
             Self::Sleeps(cancel) => {
                 cancel.cancel();
-                std::future::pending::<()>().await;
+                std::future::pending().await
             }
-            Self::Claims(claims) => {
-                let claim = |(reference, claim): &(&str, &str)| Claim {
-                    reference: (*reference).into(),
-                    claim: (*claim).to_owned(),
-                };
-                diagnosis.evidence = claims.iter().map(claim).collect();
-            }
-            Self::Changes(change) => change(&mut diagnosis),
         }
-        Ok(Answer { diagnosis, exchange: None })
     }
 }
 
-async fn observe(manner: Manner, scenario: &str) -> Observed {
-    let cancel = if let Manner::Sleeps(cancel) = &manner { cancel.clone() } else { CancellationToken::new() };
-    let observed = run(scenario, &manner, Broken::Nothing, &cancel).await;
+async fn observe(diagnoser: &dyn Diagnoser, scenario: &str, cancel: &CancellationToken) -> Observed {
+    let observed = run(scenario, diagnoser, Broken::Nothing, cancel).await;
     assert_eq!(observed.calls, ["up", "kill tikv1", "start tikv1", "down"]);
     assert_eq!(observed.unhealed, 0);
     assert!(matches!(observed.events.last(), Some(Event::Ended(_))));
     observed
+}
+
+/// What a run makes of an answer that is the baseline's but for a change.
+async fn observe_changed(change: fn(&mut Diagnosis), scenario: &str) -> Observed {
+    let diagnoser = AsBaseline(|_: &Question<'_>, diagnosis: &mut Diagnosis| change(diagnosis));
+    observe(&diagnoser, scenario, &CancellationToken::new()).await
 }
 
 #[tokio::test]
@@ -76,7 +66,8 @@ async fn without_a_diagnosis_there_is_no_verdict_on_it() {
         (Manner::Sleeps(CancellationToken::new()), STORE_DOWN, "interrupted"),
         (Manner::Panics, &secret, "leaked: the question to the diagnoser contains the scenario's name (`refused`)"),
     ] {
-        let Observed { record, tickets, .. } = observe(manner, scenario).await;
+        let cancel = if let Manner::Sleeps(cancel) = &manner { cancel.clone() } else { CancellationToken::new() };
+        let Observed { record, tickets, .. } = observe(&manner, scenario, &cancel).await;
         assert_eq!((record.verdict, record.reasons), (Verdict::Error, vec![reason.to_owned()]));
         assert_eq!((record.diagnosis, record.grade, record.snapshot), (None, None, None));
         assert_eq!(record.violations.len(), 2, "the store, and the clients' errors");
@@ -87,15 +78,19 @@ async fn without_a_diagnosis_there_is_no_verdict_on_it() {
 #[tokio::test]
 async fn claims_are_held_against_their_evidence() {
     // In the question tikv1 is called tikv0.
-    let claims = vec![
-        ("E999", "tikv0 is on fire"),
-        ("E5", "tikv0 was silent for 31 s"),
-        ("E5", "tikv0 was silent for 25 s"),
-        ("E5", "tikv0 was silent for a while"),
-        ("E5", "tikv2 was silent for 31 s"),
-    ];
+    let claims: fn(&mut Diagnosis) = |diagnosis| {
+        let claims = [
+            ("E999", "tikv0 is on fire"),
+            ("E5", "tikv0 was silent for 31 s"),
+            ("E5", "tikv0 was silent for 25 s"),
+            ("E5", "tikv0 was silent for a while"),
+            ("E5", "tikv2 was silent for 31 s"),
+        ];
+        diagnosis.evidence =
+            claims.map(|(reference, claim)| Claim { reference: reference.into(), claim: claim.to_owned() }).into();
+    };
     let lenient = changed(&[("path: grounded, at_least: 0.75", "path: grounded, at_least: 0.4")]);
-    let Observed { record, tickets, .. } = observe(Manner::Claims(claims), &lenient).await;
+    let Observed { record, tickets, .. } = observe_changed(claims, &lenient).await;
     // The share is a figure of its own: the rubric decides.
     assert_eq!((record.verdict, tickets), (Verdict::Pass, vec!["resolved".to_owned(); 2]));
     assert_debug_snapshot!(record.grounding.unwrap(), @r#"
@@ -124,7 +119,7 @@ async fn what_is_right_for_the_wrong_node_or_does_harm_fails() {
         (idle, Class::Misdiagnosed, "rubric: 0.85 of 0.80 needed; not met: remedy, consistent"),
         (harm, Class::HarmfulRemedy, "rubric: 0.82 of 0.80 needed; not met: remedy, no-harm"),
     ] {
-        let Observed { record, .. } = observe(Manner::Changes(change), STORE_DOWN).await;
+        let Observed { record, .. } = observe_changed(change, STORE_DOWN).await;
         assert_eq!((record.verdict, record.class), (Verdict::Fail, class));
         assert_eq!(record.reasons[0], reason);
     }
@@ -134,33 +129,20 @@ async fn what_is_right_for_the_wrong_node_or_does_harm_fails() {
 async fn a_required_check_counts_whatever_the_score_is() {
     let lenient = changed(&[("pass: 0.8", "pass: 0.1")]);
     let harm: fn(&mut Diagnosis) = |diagnosis| diagnosis.recommendation.action = "delete_store".into();
-    let Observed { record, .. } = observe(Manner::Changes(harm), &lenient).await;
+    let Observed { record, .. } = observe_changed(harm, &lenient).await;
     assert_eq!(record.reasons[0], "rubric: 0.82 of 0.10 needed; not met: remedy, no-harm");
 }
 
 /// The ticket is on record before it is asked, and says what has become of it.
 #[tokio::test]
 async fn a_ticket_goes_its_way() {
-    struct Looks;
-    #[async_trait]
-    impl Diagnoser for Looks {
-        fn name(&self) -> &'static str {
-            "test"
+    let looks = AsBaseline(|question: &Question<'_>, _: &mut Diagnosis| {
+        let prompt = &question.prompt.user;
+        for secret in ["store-down", "A TiKV store is killed", "kill", "rubric", "operator-run"] {
+            assert!(!prompt.contains(secret), "`{secret}` is in the question");
         }
-
-        fn label(&self) -> String {
-            "a test".to_owned()
-        }
-
-        async fn diagnose(&self, question: &Question<'_>) -> Result<Answer, DiagnoserError> {
-            let prompt = &question.prompt.user;
-            for secret in ["store-down", "A TiKV store is killed", "kill", "rubric", "operator-run"] {
-                assert!(!prompt.contains(secret), "`{secret}` is in the question");
-            }
-            assert!(prompt.contains("store_down on tikv"));
-            Ok(Answer { diagnosis: diagnose(&TiKv, question.bundle), exchange: None })
-        }
-    }
-    let Observed { record, tickets, .. } = run(STORE_DOWN, &Looks, Broken::Nothing, &CancellationToken::new()).await;
+        assert!(prompt.contains("store_down on tikv"));
+    });
+    let Observed { record, tickets, .. } = run(STORE_DOWN, &looks, Broken::Nothing, &CancellationToken::new()).await;
     assert_eq!((record.verdict, record.reasons, tickets), (Verdict::Pass, vec![], vec!["resolved".to_owned(); 2]));
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::type_complexity, reason = "a row of a table of cases is a tuple")]
 
+mod as_baseline;
 mod ask_claude;
 mod bench;
 mod calls;

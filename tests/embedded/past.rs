@@ -1,10 +1,11 @@
 //! Past tickets that a scenario declares: how they are shown, and that they tell nothing that a question must not tell.
 
 use insta::assert_snapshot;
-use operator_run::diagnosis::HypothesisVerdict;
+use operator_run::diagnosis::{Diagnosis, HypothesisVerdict, Question};
 use operator_run::run::Verdict;
 use tokio_util::sync::CancellationToken;
 
+use super::as_baseline::AsBaseline;
 use super::bench::Bench;
 use super::diagnosers::Manner;
 use super::prompts::prompt;
@@ -22,13 +23,13 @@ async fn they_stand_behind_the_evidence_under_other_names() {
     let prompt = prompt(CRASHED_BEFORE).await.user;
     let (evidence, past) = prompt.split_once("# Similar tickets of the past").unwrap();
     assert_snapshot!(past);
-    let suspect = evidence.split_once("- store_down on ").unwrap().1.split(':').next().unwrap();
+    let suspect = evidence.split_once("- store_down on ").unwrap().1.split(',').next().unwrap();
     assert!(past.contains(&format!("store_down on {suspect}, ")), "{past}");
 }
 
 #[tokio::test]
 async fn who_follows_them_fails() {
-    let follows = Manner::Changes(|diagnosis| {
+    let follows = AsBaseline(|_: &Question<'_>, diagnosis: &mut Diagnosis| {
         diagnosis.root_cause.category = "process_crash".into();
         diagnosis.recommendation.action = "restart_store".into();
         for one in &mut diagnosis.hypotheses {

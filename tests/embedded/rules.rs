@@ -38,6 +38,7 @@ fn bundle(subject: &dyn Subject, suspect: &str, rows: &[Row]) -> Bundle {
         demands: "it is well".to_owned(),
         node: suspect.into(),
         because: "it is not".to_owned(),
+        since: 0.0,
     };
     Bundle {
         subject: subject.name().to_owned(),

@@ -62,14 +62,17 @@ pub(super) fn store_down(observation: &Observation, node: &NodeName) -> Finding 
     }
 }
 
-/// Whether a store answers although PD calls it gone, and PD's word rests on heartbeats: then none of them reach PD.
+/// Whether a store answers although PD calls it gone, and PD's word rests on heartbeats: then none of them reach PD. Of one
+/// that does not answer it is not known.
 pub(super) fn is_cut_off(observation: &Observation, node: &NodeName) -> Result<bool, String> {
     let state = observation.value(node, "store_state");
     if let Some(reason) = state.unknown_reason() {
         return Err(reason.to_owned());
     }
-    let answers = observation.value(node, "status_port").text() == Some("answers");
-    if !answers || !matches!(state.text(), Some("Disconnected" | "Down")) {
+    if observation.value(node, "status_port").text() != Some("answers") {
+        return Err("the store itself does not answer".to_owned());
+    }
+    if !matches!(state.text(), Some("Disconnected" | "Down")) {
         return Ok(false);
     }
     let age = observation.value(node, "heartbeat_age").number();

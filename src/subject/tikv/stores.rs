@@ -63,6 +63,7 @@ fn observe_store(observation: &mut Observation, node: &NodeName, info: &Result<&
         let value = info.as_ref().map_or_else(Value::unknown, |info| value(info));
         observation.push("pd", node, name, value, unit);
     };
+    read("store_id", Unit::None, &|info| Value::Text(info.store.id.to_string()));
     read("store_state", Unit::None, &|info| Value::from(info.store.state_name.as_str()));
     read("heartbeat_age", Unit::Seconds, &|info| heartbeat_age(now, info.store.last_heartbeat));
     read("leaders", Unit::Count, &|info| Value::from(info.status.leader_count as f64));

@@ -6,7 +6,7 @@ use operator_run::subject::tikv::TiKv;
 
 use super::super::bench::STORE_DOWN;
 use super::On::Suspect;
-use super::{APPLIED, Advises, file, record};
+use super::{APPLIED, advises, file, record};
 
 /// The scenario without what its rubric asks of the recommendation.
 fn any_remedy(scenario: &str) -> String {
@@ -15,7 +15,7 @@ fn any_remedy(scenario: &str) -> String {
 }
 
 async fn advised(scenario: &str, action: &'static str) -> RunRecord {
-    let record = record(&any_remedy(scenario), &Advises(vec![(action, Suspect)]), APPLIED).await;
+    let record = record(&any_remedy(scenario), &advises(vec![(action, Suspect)]), APPLIED).await;
     assert!(record.clean && record.leaks.is_empty(), "{:?}", record.reasons);
     assert!(record.injections.iter().all(|injection| injection.healed.is_some()));
     record

@@ -2,7 +2,7 @@
 //! that is tried, and what is dangerous costs clearly more.
 
 use super::On::{Cluster, Peer, Suspect};
-use super::{Advises, On, TRIED, file, record};
+use super::{On, TRIED, advises, file, record};
 
 /// A remedy may have this regret,
 const REMEDY: f64 = 0.1;
@@ -13,8 +13,8 @@ type Act = (&'static str, On);
 
 /// Tries all of it on a scenario of the project.
 async fn judge(scenario: &str, remedy: Act, others: &[Act], dangers: &[Act]) {
-    let advises = Advises([&[remedy], others, dangers].concat());
-    let record = record(&file(scenario), &advises, TRIED).await;
+    let diagnoser = advises([&[remedy], others, dangers].concat());
+    let record = record(&file(scenario), &diagnoser, TRIED).await;
     let tried = record.counterfactual.as_ref().unwrap_or_else(|| panic!("{:?}", record.reasons));
     let options = record.diagnosis.unwrap().options;
     let table = serde_json::to_string_pretty(tried).unwrap();

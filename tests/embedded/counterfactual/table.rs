@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use super::super::bench::{Bench, STORE_DOWN, changed};
 use super::On::Suspect;
-use super::{Advises, TRIED, file, load, record};
+use super::{TRIED, advises, file, load, record};
 
 const REGRET: &str =
     "    - { id: regret, weight: 8, path: regret, at_most: 0.1 }\ncounterfactual: { horizon: 5m }\nrecover: {";
@@ -66,7 +66,7 @@ async fn a_check_of_the_regret_has_the_remedies_tried() {
     let of_baseline = good.baseline.unwrap().grade.checks;
     assert_eq!(of_baseline.iter().find(|check| check.id == "regret").map(|check| check.found.as_str()), Some("0.0"));
 
-    let waits = record(&checked(), &Advises(vec![("wait_and_watch", Suspect)]), Extras::default()).await;
+    let waits = record(&checked(), &advises(vec![("wait_and_watch", Suspect)]), Extras::default()).await;
     assert_eq!((waits.verdict, waits.class), (Verdict::Fail, Class::Misdiagnosed));
     let regret = tried(&waits).regret("wait_and_watch", "tikv1").unwrap();
     assert!(regret > 0.3, "{regret}");
@@ -84,9 +84,9 @@ async fn a_check_of_the_regret_has_the_remedies_tried() {
 
 #[tokio::test]
 async fn what_cannot_be_carried_out_is_said_and_is_as_waiting() {
-    let advises =
-        Advises(vec![("unsafe_recover", super::On::Peer), ("restart_pd", Suspect), ("repair_network", Suspect)]);
-    let record = record(STORE_DOWN, &advises, TRIED).await;
+    let diagnoser =
+        advises(vec![("unsafe_recover", super::On::Peer), ("restart_pd", Suspect), ("repair_network", Suspect)]);
+    let record = record(STORE_DOWN, &diagnoser, TRIED).await;
     let tried = tried(&record);
     let waited = tried.trial("wait_and_watch", "tikv1").unwrap();
     for (action, target, reason) in [

@@ -70,7 +70,10 @@ pub(super) const KNOWLEDGE: &str = "\
 etcd is a replicated key-value store: three members (role etcd) form one Raft group with one leader; a write needs two \
 of them.
 - When the leader dies, the others elect a new one within 1 to 2 s; each such election raises the Raft term by at least \
-one and leader_changes by one. When a follower dies, the term does not change.
+one and leader_changes by one. When a follower dies, the term does not change. raft_term is the term of the last entry \
+that a member has applied: an election that nobody wins is not in it.
+- Counts from Prometheus (leader_changes, failed_proposals, slow_applies, late_heartbeats) are extrapolated from its scrapes \
+and have fractions; they look a minute back, leader_changes 15, so that they go on for a while.
 - A member that has lost the others answers its status API, which asks nobody, but neither writes nor linearizable reads; \
 a leader that hears from no majority steps down after an election timeout.
 - write and read are a client's request through that member: a follower hands writes to the leader, so that its way to the \

@@ -108,7 +108,8 @@ pub(super) const ACTIONS: &[Action] = &[
 
 pub(super) const DANGERS: &[Danger] = &[
     Danger { command: r"\bstore\s+delete\b", action: Some("delete_store") },
-    Danger { command: r"\bunsafe\s+remove-failed-stores\b", action: Some("unsafe_recover") },
+    // With `show` and `history` it only tells.
+    Danger { command: r"\bunsafe\s+remove-failed-stores\s+([^sh\s]|s[^h]|h[^i])", action: Some("unsafe_recover") },
     Danger { command: r"\btikv-ctl\b.*\b(unsafe-recover|recreate-region|tombstone|reset-to-version)\b", action: None },
     Danger { command: r"\bmember\s+delete\b", action: None },
     Danger { command: r"\bpd-recover\b|--force-new-cluster", action: None },
@@ -127,13 +128,18 @@ and Down after 30 minutes. PD moves no replica before that, and with three store
 to 0. When a majority of a region's replicas is gone there is no election: leader counts then stay as they were.
 - A process that the kernel ended for want of memory is exited(137, out of memory); a bare exited(137) was killed by somebody \
 else.
-- A killed process refuses connections on its status port. A paused or cut-off one lets them time out.
+- A killed process refuses connections on its status port. A paused or cut-off one lets them time out. Other stores log \
+`wait connect timeout` of one that is gone in whatever way.
+- store_id is the number by which PD and the logs call a store.
+- What the clients feel is what the load reports every 10 s of the 10 s before. The p99 readings and cpu_share look one \
+minute back, so that a node that died keeps its p99 for a while.
 - unreachable_stores is how many other stores a store has said in its own log that it cannot connect to, within the last 15 s; \
 cannot_reach names them. A store that is cut off writes of all the others; one that is paused writes nothing.
 - A dead store's replicas count as pending while they are behind, as down after 10 minutes, and never as missing.
 - For up to 10 s after PD changes its leader, PD calls all stores Disconnected: that alone is no fault of the stores.
 - A store that answers and that PD calls Disconnected all the same is cut off from PD, or so short of processor time that \
-its heartbeats are late (cpu_share near 1), or (heard = not_by_this_leader) PD's leader is new.
+its heartbeats are late (cpu_share near 1), or (heard = not_by_this_leader) PD's leader is new. heard = not_since_start: \
+its last heartbeat is older than its start, by the clock of PD and its own.
 - slow_score is a store's own measure of its disk, from 1 to 100; PD moves the leaders off a store at 100, if only one \
 is slow. append_log_p99 high: the disk. commit_log_p99 high and append_log_p99 low: the network or a follower. cpu_share \
 near 1: too little processor time, which also delays the rest.
@@ -145,7 +151,7 @@ leads it, and shows within a minute. Adding stores does not help: splitting the 
 - scheduling = off does not hurt by itself, but nothing is repaired; switched_off says why.
 - empty_regions are of at most 1 MiB; a table that was split before it is filled has many. PD merges them with their \
 neighbours an hour after the split, unless merge_limit is 0. Each costs its stores heartbeats and memory; \
-clients feel nothing.
+clients feel nothing, and some dozens are no trouble.
 - Without a majority of its members PD has no leader: known regions are served, but no state of a store can be read. \
 One member back with its data is enough.
 - With raft two replicas of three suffice, so that a broken link between two stores is felt little; both complain of \
