@@ -76,10 +76,11 @@ pub struct EvidenceRow {
 }
 
 impl EvidenceRow {
-    /// Whether the value changed.
+    /// Whether the value changed, as far as it is shown.
     #[must_use]
     pub fn changed(&self) -> bool {
-        self.before != self.at || self.at != self.after
+        let [before, at, after] = self.values().map(Value::to_string);
+        before != at || at != after
     }
 
     /// How much room it takes.
@@ -364,6 +365,17 @@ pub(crate) mod tests {
         let logs: Vec<LogLine> = ('a'..='i').map(|letter| line(9, &letter.to_string().repeat(60))).collect();
         let (lines, left_out) = picked(&logs, 95);
         assert_eq!((lines.len(), left_out), (3, 6));
+    }
+
+    #[test]
+    fn what_reads_the_same_has_not_changed() {
+        let changed = |before: f64, at: f64| {
+            let [before, at] = [before, at].map(Value::from);
+            let (id, source, name) = (EvidenceRef("E1".to_owned()), String::new(), String::new());
+            let after = at.clone();
+            EvidenceRow { id, source, node: "tikv0".into(), name, unit: Unit::Seconds, before, at, after }.changed()
+        };
+        assert_eq!([changed(0.012_51, 0.012_52), changed(0.0125, 0.0126)], [false, true]);
     }
 
     #[test]
