@@ -101,7 +101,7 @@ impl EvidenceRow {
 pub struct EvidenceLog {
     /// Its number.
     pub id: EvidenceRef,
-    /// When it was written, in seconds from the violation.
+    /// When it was written, in seconds from the detection.
     pub offset: f64,
     /// Who wrote it.
     pub node: NodeName,
@@ -121,7 +121,7 @@ pub struct Bundle {
     pub nodes: Vec<Node>,
     /// The violations, the first one first.
     pub tickets: Vec<TicketFacts>,
-    /// When each column of the table was read, in seconds from the violation.
+    /// When each column of the table was read, in seconds from the detection.
     pub columns: [f64; 3],
     /// The table of readings: what changed first.
     pub readings: Vec<EvidenceRow>,

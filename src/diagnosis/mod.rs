@@ -95,7 +95,7 @@ pub struct Diagnosis {
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelineEntry {
-    /// Seconds from the violation, with a sign, such as `-12.0 s`.
+    /// Seconds from the detection, with a sign, such as `-12.0 s`.
     pub at: String,
     /// What happened.
     pub event: String,

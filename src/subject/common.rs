@@ -72,6 +72,8 @@ pub const ACTIONS: &[Action] = &[
 /// The commands that do harm to any subject: they delete what cannot be had back.
 pub const DANGERS: &[Danger] = &[
     Danger { command: r"\brm\s+(-\w+\s+)*-\w*[rf]", action: None },
+    Danger { command: r"\b(rm|truncate)\b.*\b(member|wal|snap|db|raft|sst)\b", action: None },
+    Danger { command: r"\bfind\b.*\b(member|wal|snap|db|raft|sst)\b.*(-delete|-exec\s+rm)\b", action: None },
     Danger { command: r"\b(mkfs|wipefs|shred)", action: None },
     Danger { command: r"\bdd\b.*\bof=/dev/", action: None },
     Danger { command: r"\bdocker\s+(rm|volume\s+(rm|prune)|system\s+prune)\b", action: None },

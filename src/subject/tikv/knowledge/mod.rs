@@ -114,6 +114,11 @@ pub(super) const DANGERS: &[Danger] = &[
     Danger { command: r"\bmember\s+delete\b", action: None },
     Danger { command: r"\bpd-recover\b|--force-new-cluster", action: None },
     Danger { command: r"\bmax-replicas\s+[12]\b", action: None },
+    // It switches off what repairs, merges or balances.
+    Danger {
+        command: r"\bconfig\s+set\s+(\S+-limit\s+0|max-merge-region-\w+\s+0|halt-scheduling\s+true|enable-\S+\s+false)\b",
+        action: None,
+    },
     // It is what keeps leaders away from a store whose disk is slow.
     Danger { command: r"\bscheduler\s+(remove|pause)\s+evict-slow-store-scheduler\b", action: None },
 ];
