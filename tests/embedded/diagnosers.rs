@@ -126,6 +126,17 @@ async fn what_is_right_for_the_wrong_node_or_does_harm_fails() {
 }
 
 #[tokio::test]
+async fn the_same_cause_on_two_nodes_is_one_cause() {
+    let twice: fn(&mut Diagnosis) = |diagnosis| {
+        let mut confirmed = diagnosis.hypotheses[0].clone();
+        confirmed.component = "tikv2".into();
+        diagnosis.hypotheses.push(confirmed);
+    };
+    let Observed { record, .. } = observe_changed(twice, STORE_DOWN).await;
+    assert_eq!((record.verdict, record.reasons), (Verdict::Pass, vec![]));
+}
+
+#[tokio::test]
 async fn a_required_check_counts_whatever_the_score_is() {
     let lenient = changed(&[("pass: 0.8", "pass: 0.1")]);
     let harm: fn(&mut Diagnosis) = |diagnosis| diagnosis.recommendation.action = "delete_store".into();

@@ -152,6 +152,13 @@ fn late_log() -> Vec<Row> {
     [member("running", "answers"), own.to_vec(), others.to_vec()].concat()
 }
 
+/// A member that is short of processor time and answers meanwhile: its clients give up, as those of one that is cut off do.
+fn late_member() -> Vec<Row> {
+    let own = [("etcd1", "write", "timed_out"), ("etcd1", "fsync_p99", "0.02"), ("etcd1", "overload_warnings", "5")];
+    let others = [("etcd0", "write", "ok"), ("etcd2", "write", "ok")];
+    [member("running", "answers"), own.to_vec(), others.to_vec()].concat()
+}
+
 #[test]
 fn each_cause_is_told_by_its_signature() {
     let cases: Vec<(&dyn Subject, &str, Vec<Row>, &str, &str)> = vec![
@@ -184,6 +191,7 @@ fn each_cause_is_told_by_its_signature() {
         // It may hang, be cut off or be short of processors.
         (&Etcd, "etcd1", member("running", "timed_out"), "not_enough_evidence", "gather_evidence"),
         (&Etcd, "etcd1", late_log(), "disk_slow", "replace_disk"),
+        (&Etcd, "etcd1", late_member(), "not_enough_evidence", "gather_evidence"),
         (&Etcd, "etcd1", silent_member("0", "0"), "process_hang", "resume_process"),
         (&Etcd, "etcd1", silent_member("5", "0"), "network_partition", "repair_network"),
         (&Etcd, "etcd1", silent_member("0", "18"), "cpu_starvation", "raise_resource_limit"),
